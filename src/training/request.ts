@@ -1,0 +1,153 @@
+/** What a training run is given and what it hands back: plain data that crosses threads by structured clone. */
+import type { Data, FloatArray, Quantity } from '../engine/backend.ts';
+import type { ArithmeticMode, ClipGradients, NetworkDefinition } from '../engine/definition.ts';
+import type { OptimizerSpec } from '../engine/optimizers.ts';
+import type { ScheduleSpec } from '../engine/schedules.ts';
+import type { StopReason } from './states.ts';
+
+export interface EarlyStopping {
+  /** `loss`, `validation_loss` or the name of a metric. */
+  readonly monitor: string;
+  /** Epochs without an improvement before training ends. */
+  readonly patience: number;
+  /** A change must exceed this to count as an improvement. */
+  readonly min_delta: number;
+  /** Absent: the direction that is better for the monitored value. */
+  readonly mode?: 'min' | 'max' | undefined;
+  /** The result is the model of the best epoch instead of the last. */
+  readonly restore_best: boolean;
+}
+
+/** Training ends as a success once the monitored value is at least this good. */
+export interface Target {
+  readonly monitor: string;
+  readonly value: number;
+  readonly mode?: 'min' | 'max' | undefined;
+}
+
+/** Parameters and statistics in the order of the plan. */
+export interface FlatParameters {
+  readonly parameters: FloatArray;
+  readonly statistics: FloatArray;
+}
+
+/** A share of the rows held out by the seed, or rows of their own. */
+export type Validation = { readonly fraction: number } | { readonly data: Data };
+
+/**
+ * A validated job. Typed arrays should lie on a SharedArrayBuffer: they are then read by the worker without a copy.
+ * The same request gives the same bytes, whatever the worker, the machine's speed, pauses and restarts.
+ */
+export interface RunRequest {
+  readonly network: NetworkDefinition;
+  readonly data: Data;
+  readonly validation?: Validation | undefined;
+  readonly epochs: number;
+  readonly batch_size: number;
+  readonly shuffle: boolean;
+  readonly seed: number;
+  readonly optimizer: OptimizerSpec;
+  readonly learning_rate_schedule: readonly ScheduleSpec[];
+  readonly clip_gradients?: ClipGradients | undefined;
+  readonly early_stopping?: EarlyStopping | undefined;
+  readonly target?: Target | undefined;
+  /** Names of metrics.ts, measured on the validation rows, or on the training rows when there are none. */
+  readonly metrics: readonly string[];
+  readonly standardize: boolean;
+  /** Absent: drawn by the layers' initializers from the seed. */
+  readonly initial_parameters?: FlatParameters | undefined;
+  readonly checkpoint?: { readonly every_epochs?: number | undefined } | undefined;
+  readonly limits?: { readonly max_runtime_seconds?: number | undefined } | undefined;
+  readonly arithmetic: ArithmeticMode;
+  readonly simulate_bug?: string | undefined;
+  /** Changes of the learning rate that were asked for while the run was under way, in order of their step. */
+  readonly learning_rate_changes?: readonly LearningRateChange[] | undefined;
+}
+
+/** From this step (1-based) on, the schedules start from this rate instead of the optimizer's. */
+export interface LearningRateChange {
+  readonly first_step: number;
+  readonly learning_rate: number;
+}
+
+/** Losses of consecutive steps, each measured before its update. */
+export interface StepPoints {
+  /** 1-based number of the first step. */
+  readonly first_step: number;
+  readonly losses: Float64Array;
+  /** One rate per step, or a single one where it was the same for all of them. */
+  readonly learning_rates: Float64Array;
+}
+
+/** What was measured at the end of one epoch. */
+export interface EpochPoint {
+  /** 1-based. */
+  readonly epoch: number;
+  /** Number of the epoch's last step. */
+  readonly step: number;
+  /** `loss` (mean over the epoch's samples of the batch losses), `learning_rate` (of the last step), `validation_loss`, metrics. */
+  readonly values: Readonly<Record<string, number>>;
+}
+
+/** Something worth a line in the job's log; the caller adds number and time. */
+export type RunNote =
+  | { readonly type: 'learning_rate_changed'; readonly step: number; readonly learning_rate: number }
+  | { readonly type: 'learning_rate_reduced'; readonly step: number; readonly epoch: number; readonly factor: number }
+  | { readonly type: 'diverged'; readonly step: number; readonly epoch: number; readonly message: string };
+
+/** How far a run is. */
+export interface Cursor {
+  /** Epochs that are complete. */
+  readonly epoch: number;
+  readonly epochs: number;
+  /** Steps that are done. */
+  readonly step: number;
+  readonly steps: number;
+  /** Seconds spent training, over all attempts. */
+  readonly runtime_seconds: number;
+}
+
+/** The best value of the monitored series so far. */
+export interface Best {
+  readonly monitor: string;
+  readonly value: number;
+  readonly epoch: number;
+  readonly step: number;
+}
+
+/** Why the numbers left the finite range: the job's `error`. */
+export interface DivergedError {
+  readonly code: 'diverged';
+  readonly message: string;
+  readonly step: number;
+  /** 1-based, as the step. */
+  readonly epoch: number;
+  /** 1-based number of the batch in its epoch. */
+  readonly batch: number;
+  readonly quantity: Quantity;
+  readonly layer?: number;
+  readonly tensor?: string;
+  readonly index?: readonly number[];
+  readonly value: number;
+  /** Rows of the data set that made up the batch. */
+  readonly rows: readonly number[];
+  readonly likely_cause: string;
+}
+
+/** An error on its way between threads. */
+export interface CodedError {
+  readonly code: string;
+  readonly message: string;
+}
+
+/** The model a run ends with. */
+export interface RunResult extends FlatParameters {
+  /** SHA-256 of the little-endian bytes of the parameters, then of the statistics if there are any. */
+  readonly parameters_sha256: string;
+  /** The step whose parameters these are: the best one with `restore_best`, the last good one after a divergence. */
+  readonly step: number;
+  readonly epoch: number;
+  readonly best: Best | null;
+}
+
+export type SuccessReason = Exclude<StopReason, 'diverged' | 'worker_crashed' | 'out_of_memory' | 'cancelled'>;
