@@ -1,0 +1,400 @@
+/**
+ * What the service keeps and how it is asked for it: one asynchronous interface over SQLite and PostgreSQL.
+ *
+ * Conventions. Records carry the wire's spelling (snake_case). Times are milliseconds since 1970, given by the caller.
+ * Ids are made by the caller with `newId` and sort by time. `null` means "not there". JSON columns come back parsed; a
+ * number in them that is not finite is a `RangeError` (write it as "NaN", "Infinity" or "-Infinity" first). Text may
+ * hold any Unicode except U+0000 and lone surrogates; inside JSON those are fine too.
+ * Every call is one transaction: what it promises is on the disk when the promise resolves, or nothing is.
+ * A failure of the storage itself rejects with `StoreError`; "not found" and "did not take effect" are answers.
+ */
+import type { BlobStore } from './blobs.ts';
+
+/** A parsed JSON value whose shape the caller knows: it wrote it. */
+export type Json = unknown;
+
+/** Free labels of a record. Values that are strings, numbers or booleans can be filtered by. */
+export type Metadata = Readonly<Record<string, Json>>;
+
+/** `metadata[k]=v` of a list request; a record matches when for every k its value, as text, equals v. */
+export type MetadataFilter = Readonly<Record<string, string>>;
+
+/** A stretch of a list. Newest first unless the call says otherwise. */
+export interface PageRequest {
+  /** The id of the last record that the reader has seen. It need not exist any more. */
+  readonly after?: string | undefined;
+  /** The most records to return, at least 1. */
+  readonly limit: number;
+}
+
+export interface Page<T> {
+  readonly data: readonly T[];
+  readonly has_more: boolean;
+}
+
+// ---------------------------------------------------------------------------------------------- idempotent creation
+
+/** The answer to a creating request, as it is repeated to a client that asks again. */
+export interface StoredAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  /** The body as it was sent. */
+  readonly body: string;
+}
+
+/** What identifies a request that may come twice. */
+export interface IdempotencyClaim {
+  /** The client's Idempotency-Key. */
+  readonly key: string;
+  /** Method and path, such as `POST /v1/jobs`: the same key may be used once for each. */
+  readonly scope: string;
+  readonly body_sha256: string;
+  readonly answer: StoredAnswer;
+  readonly created_at: number;
+  /** From this time on the key may be used afresh. */
+  readonly expires_at: number;
+}
+
+/** What became of a creation with an idempotency key. Only `created` has changed anything. */
+export type Created<T> =
+  | { readonly outcome: 'created'; readonly record: T }
+  /** The same request was answered before, with this. */
+  | { readonly outcome: 'replayed'; readonly answer: StoredAnswer }
+  /** The key was used for another body. */
+  | { readonly outcome: 'key_reused' };
+
+export interface IdempotencyRecords {
+  /** The answer kept for a key, or what is wrong with it; `undefined` when the key is new or expired at `now`. */
+  find(
+    claim: Pick<IdempotencyClaim, 'key' | 'scope' | 'body_sha256'>,
+    now: number,
+  ): Promise<Exclude<Created<never>, { outcome: 'created' }> | undefined>;
+  /** Forgets the keys that have expired and says how many. */
+  sweep(now: number): Promise<number>;
+}
+
+// ------------------------------------------------------------------------------------------------ networks, datasets
+
+/** An immutable definition. */
+export interface NetworkRecord {
+  readonly id: string;
+  readonly name: string | null;
+  readonly definition: Json;
+  readonly metadata: Metadata;
+  readonly created_at: number;
+}
+
+export interface Networks {
+  create(record: NetworkRecord, idempotency?: IdempotencyClaim): Promise<Created<NetworkRecord>>;
+  get(id: string): Promise<NetworkRecord | undefined>;
+  list(page: PageRequest & { readonly metadata?: MetadataFilter | undefined }): Promise<Page<NetworkRecord>>;
+  /** True when it was there. Jobs are not touched: each keeps its own copy of the definition. */
+  delete(id: string): Promise<boolean>;
+}
+
+/** What is known about a data set; its numbers are a blob. */
+export interface DatasetRecord {
+  readonly id: string;
+  readonly name: string | null;
+  /** Columns, rows, classes and statistics. */
+  readonly profile: Json;
+  readonly sha256: string;
+  /** Where the numbers are. Use `datasetPrefix(id)` for its beginning, so that deletion finds the blobs. */
+  readonly blob_key: string;
+  readonly metadata: Metadata;
+  readonly created_at: number;
+}
+
+export interface Datasets {
+  create(record: DatasetRecord, idempotency?: IdempotencyClaim): Promise<Created<DatasetRecord>>;
+  get(id: string): Promise<DatasetRecord | undefined>;
+  list(page: PageRequest & { readonly metadata?: MetadataFilter | undefined }): Promise<Page<DatasetRecord>>;
+  /** Deletes the record and its blobs, unless a job in one of the states `needed_by` was made with it. */
+  delete(id: string, needed_by: readonly string[]): Promise<'deleted' | 'not_found' | 'in_use'>;
+}
+
+// -------------------------------------------------------------------------------------------------------------- jobs
+
+/** The columns of a job that change while it lives. `state` changes with `JobChange.to`, `attempt` with a claim. */
+export interface JobProgress {
+  readonly stop_reason: string | null;
+  readonly error: Json;
+  /** What a client has asked of a running attempt and the attempt has not yet obeyed: pause, stop, cancel. */
+  readonly control: string | null;
+  readonly epoch: number;
+  readonly epochs: number;
+  readonly step: number;
+  readonly steps: number;
+  readonly samples_per_second: number | null;
+  readonly latest: Json;
+  readonly best: Json;
+  readonly warnings: Json;
+  readonly metadata: Metadata;
+  readonly priority: number;
+  readonly run_sha256: string | null;
+  readonly parameters_sha256: string | null;
+  readonly backend: string | null;
+  /** How often in a row the worker has died at `crash_step`. */
+  readonly crashes: number;
+  readonly crash_step: number | null;
+  readonly finished_at: number | null;
+}
+
+export interface JobRecord extends JobProgress {
+  readonly id: string;
+  /** Where the definition came from; the network may have been deleted since. `null`: inline. */
+  readonly network_id: string | null;
+  readonly dataset_id: string | null;
+  readonly external_id: string | null;
+  /** The job's own copy of the definition. */
+  readonly network: Json;
+  /** The request with its defaults filled in, without large matrices: these are the blob `data_key`. */
+  readonly request: Json;
+  /** The blob of inline data, below `jobPrefix(id)`; `null` when the data are a data set. */
+  readonly data_key: string | null;
+  readonly state: string;
+  /** The fencing token: raised by every claim, 0 before the first. */
+  readonly attempt: number;
+  readonly created_at: number;
+  /** When the first attempt began. */
+  readonly started_at: number | null;
+  readonly updated_at: number;
+  /** The id of the newest event; 0 when there is none. */
+  readonly last_event_id: number;
+}
+
+/** A job to be created: in state `queued`, everything that is not given is at its beginning (null, 0, empty). */
+export interface NewJob
+  extends Pick<JobRecord, 'id' | 'network' | 'request' | 'created_at'>,
+    Partial<
+      Pick<
+        JobRecord,
+        'network_id' | 'dataset_id' | 'external_id' | 'data_key' | 'epochs' | 'steps' | 'warnings' | 'metadata'
+      > &
+        Pick<JobRecord, 'priority' | 'run_sha256' | 'backend'>
+    > {}
+
+export interface JobCreation {
+  readonly job: NewJob;
+  readonly idempotency?: IdempotencyClaim | undefined;
+  /** Refuse when so many jobs are waiting already. */
+  readonly max_waiting?: number | undefined;
+  /** The job is listed by `queue.overdue` when it still waits at this time. */
+  readonly deadline?: number | undefined;
+  /** The first events, usually one that says `queued`. */
+  readonly events?: readonly NewEvent[] | undefined;
+}
+
+export type JobCreated =
+  | Created<JobRecord>
+  | { readonly outcome: 'queue_full'; readonly waiting: number }
+  | { readonly outcome: 'external_id_taken'; readonly record: JobRecord };
+
+/** What happens to a job's place in the queue when its state changes. */
+export type QueueMove =
+  /** It waits for a worker; a job that held a lease goes back to its old place. */
+  | 'enter'
+  /** It stays as it is: a running job keeps its lease. */
+  | 'keep'
+  /** It waits no more and holds no lease: paused or terminal. */
+  | 'leave';
+
+/**
+ * One atomic change of one job; everything in it happens, or nothing. It takes effect only if the job is in one of the
+ * states `from` and, when `attempt` is given, if that is still its attempt: an attempt that was replaced writes nothing.
+ */
+export interface JobChange {
+  readonly id: string;
+  readonly at: number;
+  /** Any state, when left out. */
+  readonly from?: readonly string[] | undefined;
+  /** Give it in every write of a running attempt. */
+  readonly attempt?: number | undefined;
+  /** The state after it; adds a row to the transitions. */
+  readonly to?: { readonly state: string; readonly reason: string | null; readonly queue: QueueMove } | undefined;
+  readonly set?: Partial<JobProgress> | undefined;
+  /** First of all: forget points and checkpoints after this step (and epoch), because training goes on from there. */
+  readonly rewind?: { readonly step: number; readonly epoch: number } | undefined;
+  /** The points since the last checkpoint. */
+  readonly points?: readonly PointChunk[] | undefined;
+  /** Their blobs must have been put before. */
+  readonly checkpoints?: readonly Omit<CheckpointRecord, 'job_id' | 'created_at'>[] | undefined;
+  /** Steps whose checkpoints are not kept; their blobs are deleted after the commit. */
+  readonly drop_checkpoints?: readonly number[] | undefined;
+  readonly events?: readonly NewEvent[] | undefined;
+}
+
+export interface JobFilter extends PageRequest {
+  readonly states?: readonly string[] | undefined;
+  readonly network_id?: string | undefined;
+  readonly dataset_id?: string | undefined;
+  readonly run_sha256?: string | undefined;
+  readonly metadata?: MetadataFilter | undefined;
+}
+
+export interface TransitionRecord {
+  readonly state: string;
+  readonly at: number;
+  readonly reason: string | null;
+  readonly attempt: number;
+}
+
+export interface Jobs {
+  /** Job, idempotency key, place in the queue, first transition and first events in one transaction. */
+  create(creation: JobCreation): Promise<JobCreated>;
+  get(id: string): Promise<JobRecord | undefined>;
+  byExternalId(external_id: string): Promise<JobRecord | undefined>;
+  list(filter: JobFilter): Promise<Page<JobRecord>>;
+  /** How many jobs are in each state that occurs. */
+  counts(): Promise<Readonly<Record<string, number>>>;
+  /** The states the job went through, oldest first. */
+  transitions(id: string): Promise<readonly TransitionRecord[]>;
+  /** Applies a change and returns the job after it; `undefined` when it did not take effect. */
+  change(change: JobChange): Promise<JobRecord | undefined>;
+  /** Deletes a job in one of the states `from` with points, events, checkpoints and blobs. True when it took effect. */
+  delete(id: string, from: readonly string[]): Promise<boolean>;
+}
+
+// --------------------------------------------------------------------------------------- events, points, checkpoints
+
+export interface NewEvent {
+  readonly type: string;
+  readonly data: Json;
+}
+
+/** `id` counts 1, 2, 3, … within the job, without gaps. */
+export interface EventRecord extends NewEvent {
+  readonly id: number;
+  readonly at: number;
+}
+
+export interface Events {
+  /** Events after the id `after` (default 0: from the first), oldest first. */
+  list(
+    job_id: string,
+    page: { readonly after?: number | undefined; readonly limit: number },
+  ): Promise<Page<EventRecord>>;
+}
+
+/**
+ * Consecutive points of a job's history: point i has the index `first + i` and the value `series[name][i]`. The index
+ * is the step or the epoch; other resolutions, such as coarser levels of the steps, are named by who writes them.
+ * Bits are kept, NaN payloads included.
+ */
+export interface PointChunk {
+  readonly resolution: string;
+  readonly first: number;
+  readonly count: number;
+  /** Columns of `count` values each; the names may differ from chunk to chunk. */
+  readonly series: Readonly<Record<string, Float64Array>>;
+}
+
+export interface Points {
+  /** The chunks with points in `from … to` (inclusive), ascending, not cut at the ends, read a few at a time. */
+  chunks(
+    job_id: string,
+    resolution: string,
+    range?: { readonly from?: number | undefined; readonly to?: number | undefined },
+  ): AsyncIterable<PointChunk>;
+  /** How many points there are, and the first and last index; `undefined` when there is none. */
+  extent(job_id: string, resolution: string): Promise<{ count: number; first: number; last: number } | undefined>;
+}
+
+export interface CheckpointRecord {
+  readonly job_id: string;
+  readonly step: number;
+  readonly epoch: number;
+  /** Why it is kept, such as `last`, `best`, `final`. */
+  readonly kind: string;
+  /** Below `jobPrefix(job_id)`. One key is never written twice: put the attempt into it. */
+  readonly blob_key: string;
+  readonly sha256: string;
+  /** Bytes. */
+  readonly size: number;
+  readonly created_at: number;
+}
+
+export interface Checkpoints {
+  /** The checkpoints of a job, newest (highest step) first; their number is bounded by what the trainer keeps. */
+  list(job_id: string): Promise<readonly CheckpointRecord[]>;
+  /** The one at exactly this step. */
+  at(job_id: string, step: number): Promise<CheckpointRecord | undefined>;
+}
+
+// ------------------------------------------------------------------------------------------------------------- queue
+
+export interface Lease {
+  readonly job_id: string;
+  readonly attempt: number;
+  readonly owner: string;
+  readonly expires_at: number;
+}
+
+export interface Queue {
+  /**
+   * Gives the oldest job of the highest priority to a worker: state `queued` → `running`, attempt + 1, a transition,
+   * the events. Two claims never get the same job. `undefined` when none waits.
+   */
+  claim(request: {
+    /** Who holds the lease: unique per process. */
+    readonly owner: string;
+    readonly now: number;
+    readonly lease_expires_at: number;
+    readonly events?: readonly NewEvent[] | undefined;
+  }): Promise<JobRecord | undefined>;
+  /** Prolongs a lease. False when the attempt has lost it: it must stop. */
+  heartbeat(lease: Pick<Lease, 'job_id' | 'attempt' | 'expires_at'>): Promise<boolean>;
+  /** The leases that end before `expired_at`, or all. After a restart of the only process, all are abandoned. */
+  leases(expired_at?: number): Promise<readonly Lease[]>;
+  /** Jobs that still wait though their deadline has come. */
+  overdue(now: number): Promise<readonly string[]>;
+  depth(): Promise<{ readonly waiting: number; readonly leased: number }>;
+}
+
+// ------------------------------------------------------------------------------------------------------------- whole
+
+export interface Store {
+  readonly networks: Networks;
+  readonly datasets: Datasets;
+  readonly jobs: Jobs;
+  readonly events: Events;
+  readonly points: Points;
+  readonly checkpoints: Checkpoints;
+  readonly queue: Queue;
+  readonly idempotency: IdempotencyRecords;
+  readonly blobs: BlobStore;
+  /** Deletes blobs written before `before` to which no record refers (a crash between put and commit); says how many. */
+  sweepBlobs(before: number): Promise<number>;
+  /** Resolves when the storage answers: the readiness check. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Where the blobs of a job are. */
+export const jobPrefix = (job_id: string): string => `jobs/${job_id}/`;
+
+/** Where the blobs of a data set are. */
+export const datasetPrefix = (dataset_id: string): string => `datasets/${dataset_id}/`;
+
+export type StoreErrorCode =
+  /** Another server has this data directory open. */
+  | 'data_directory_in_use'
+  /** The database was written by a newer version of the service. */
+  | 'schema_too_new'
+  /** No room on the disk; nothing was written, the same call may succeed later. */
+  | 'storage_full'
+  /** The storage did not answer in time or was not reachable; nothing was written, the same call may succeed later. */
+  | 'storage_busy'
+  /** Anything else that the storage reported; see `cause`. */
+  | 'storage_failed';
+
+/** A failure of the storage itself. The `code` is stable; the message is for people. */
+export class StoreError extends Error {
+  override readonly name = 'StoreError';
+  readonly code: StoreErrorCode;
+
+  constructor(code: StoreErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
