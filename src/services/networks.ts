@@ -1,0 +1,4 @@
+/** Networks: immutable definitions. */
+export interface Networks {
+  remove(id: string): Promise<void>;
+}
