@@ -41,8 +41,9 @@ export type JobEvent = keyof typeof jobEvents;
 /**
  * The transitions: from a state, by an action or an event, to a state. What is not here does not happen.
  *
- * A job asked to stop keeps running until its worker reports the model, or `succeed` comes first. A job that ends by itself while it is pausing has
- * ended; one that crashes while pausing rests at its last checkpoint; whatever a cancelling job's worker reports, the job is cancelled.
+ * A job asked to stop keeps running until its worker reports the model. A job that ends by itself while it is pausing
+ * has ended; one that crashes while pausing rests at its last checkpoint. Whatever the worker of a cancelling job
+ * reports, the job is cancelled.
  */
 export const jobTransitions = {
   queued: { start: 'running', cancel: 'cancelling', fail: 'failed' },
@@ -56,7 +57,6 @@ export const jobTransitions = {
     release: 'queued',
   },
   pausing: {
-    stop: 'running',
     cancel: 'cancelling',
     rest: 'paused',
     succeed: 'succeeded',
