@@ -21,7 +21,9 @@ export interface BlobStore {
   stream(key: string): Promise<AsyncIterable<Uint8Array> | undefined>;
   /** True when it was there. */
   delete(key: string): Promise<boolean>;
-  /** The blobs whose keys begin with `prefix`, by key ascending. */
+  /** Deletes the blobs below `prefix`, which ends with a slash. */
+  deleteAll(prefix: string): Promise<void>;
+  /** The blobs below `prefix`, which ends with a slash or is empty for all, by key ascending. */
   list(prefix: string): AsyncIterable<BlobInfo>;
 }
 

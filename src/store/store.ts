@@ -99,7 +99,7 @@ export interface DatasetRecord {
   /** Columns, rows, classes and statistics. */
   readonly profile: Json;
   readonly sha256: string;
-  /** Where the numbers are. Use `datasetPrefix(id)` for its beginning, so that deletion finds the blobs. */
+  /** Where the numbers are: below `datasetPrefix(id)`, so that deletion finds the blob. */
   readonly blob_key: string;
   readonly metadata: Metadata;
   readonly created_at: number;
@@ -188,6 +188,8 @@ export interface JobCreation {
 export type JobCreated =
   | Created<JobRecord>
   | { readonly outcome: 'queue_full'; readonly waiting: number }
+  /** The data set has been deleted meanwhile. */
+  | { readonly outcome: 'dataset_not_found' }
   | { readonly outcome: 'external_id_taken'; readonly record: JobRecord };
 
 /** What happens to a job's place in the queue when its state changes. */
@@ -213,8 +215,8 @@ export interface JobChange {
   /** The state after it; adds a row to the transitions. */
   readonly to?: { readonly state: string; readonly reason: string | null; readonly queue: QueueMove } | undefined;
   readonly set?: Partial<JobProgress> | undefined;
-  /** First of all: forget points and checkpoints after this step (and epoch), because training goes on from there. */
-  readonly rewind?: { readonly step: number; readonly epoch: number } | undefined;
+  /** First of all: forget what lies after the checkpoint from which training goes on, because a newer one is damaged. */
+  readonly rewind?: Rewind | undefined;
   /** The points since the last checkpoint. */
   readonly points?: readonly PointChunk[] | undefined;
   /** Their blobs must have been put before. */
@@ -222,6 +224,13 @@ export interface JobChange {
   /** Steps whose checkpoints are not kept; their blobs are deleted after the commit. */
   readonly drop_checkpoints?: readonly number[] | undefined;
   readonly events?: readonly NewEvent[] | undefined;
+}
+
+export interface Rewind {
+  /** Checkpoints of later steps are forgotten, and their blobs deleted after the commit. */
+  readonly step: number;
+  /** The last index to keep of each resolution; the points of a resolution that is not named are all forgotten. */
+  readonly points: Readonly<Record<string, number>>;
 }
 
 export interface JobFilter extends PageRequest {
@@ -306,7 +315,7 @@ export interface CheckpointRecord {
   readonly epoch: number;
   /** Why it is kept, such as `last`, `best`, `final`. */
   readonly kind: string;
-  /** Below `jobPrefix(job_id)`. One key is never written twice: put the attempt into it. */
+  /** As made by `checkpointKey`. */
   readonly blob_key: string;
   readonly sha256: string;
   /** Bytes. */
@@ -363,7 +372,10 @@ export interface Store {
   readonly queue: Queue;
   readonly idempotency: IdempotencyRecords;
   readonly blobs: BlobStore;
-  /** Deletes blobs written before `before` to which no record refers (a crash between put and commit); says how many. */
+  /**
+   * Deletes blobs written before `before` that a crash between put and commit left behind: those of jobs and data sets
+   * that are not there, and checkpoints that no record names. Says how many.
+   */
   sweepBlobs(before: number): Promise<number>;
   /** Resolves when the storage answers: the readiness check. */
   ping(): Promise<void>;
@@ -375,6 +387,10 @@ export const jobPrefix = (job_id: string): string => `jobs/${job_id}/`;
 
 /** Where the blobs of a data set are. */
 export const datasetPrefix = (dataset_id: string): string => `datasets/${dataset_id}/`;
+
+/** Where a checkpoint is. The attempt makes the key unique: an attempt that was replaced never overwrites a good blob. */
+export const checkpointKey = (job_id: string, attempt: number, step: number): string =>
+  `${jobPrefix(job_id)}checkpoints/${step}-${attempt}`;
 
 export type StoreErrorCode =
   /** Another server has this data directory open. */
