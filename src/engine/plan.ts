@@ -1,24 +1,13 @@
 /** From a network's definition to a plan: every name looked up, every default filled in, every tensor given its place. */
-import { activations } from './activations.ts';
+import { type Activation, resolveActivation } from './activations.ts';
 import type { FloatArray, Plan, PlannedLayer, PlannedNormalization, TensorSlice } from './backend.ts';
 import type { BatchNormOptions, LayerDefinition, NetworkDefinition } from './definition.ts';
 import { type Initializer, type InitializerName, initializers } from './initializers.ts';
-import { losses } from './losses.ts';
+import { resolveLoss } from './losses.ts';
+import { type OptimizerSpec, resolveOptimizer } from './optimizers.ts';
 import { type Resolved, resolve } from './options.ts';
 
 export type InitialParameters = { readonly parameters: FloatArray; readonly statistics: FloatArray };
-
-/** Activations whose layers start from he_uniform: they pass about half of their inputs. */
-const reluFamily: ReadonlySet<string> = new Set([
-  'relu',
-  'leaky_relu',
-  'elu',
-  'gelu',
-  'gelu_tanh',
-  'silu',
-  'mish',
-  'softplus',
-]);
 
 /** Hands out consecutive slices of a flat buffer. */
 class Layout {
@@ -32,11 +21,15 @@ class Layout {
   }
 }
 
-/** The plan of a valid definition. Sizes, names and option ranges must have been checked before. */
+/**
+ * The plan of a valid definition. Sizes and option ranges must have been checked before.
+ * @throws {RangeError} for an unknown name, and for dropout on the last layer, whose outputs are the answer
+ */
 export function plan(definition: NetworkDefinition): Plan {
   const parameters = new Layout();
   const statistics = new Layout();
   let inputSize = definition.input_size;
+  if (definition.layers.at(-1)?.dropout) throw new RangeError('the output layer cannot have dropout');
   const layers = definition.layers.map((layer, index) => {
     const planned = planLayer(layer, index + 1, inputSize, parameters, statistics);
     inputSize = layer.units;
@@ -47,15 +40,10 @@ export function plan(definition: NetworkDefinition): Plan {
     input_size: definition.input_size,
     output_size: inputSize,
     layers,
-    loss: resolve(losses, definition.loss),
-    reduction: reductionOf(definition),
+    ...resolveLoss(definition.loss),
     parameter_count: parameters.length,
     statistic_count: statistics.length,
   };
-}
-
-function reductionOf({ loss }: NetworkDefinition) {
-  return (typeof loss === 'object' && loss.reduction) || 'mean';
 }
 
 function planLayer(
@@ -69,7 +57,7 @@ function planLayer(
     number,
     input_size: inputSize,
     units: layer.units,
-    activation: resolve(activations, layer.activation ?? 'linear'),
+    activation: resolveActivation(layer.activation ?? 'linear'),
     dropout: layer.dropout ?? 0,
     l1: layer.l1 ?? 0,
     l2: layer.l2 ?? 0,
@@ -100,8 +88,8 @@ function planNormalization(
 }
 
 /** The initializer of a layer: the one asked for, else he_uniform for the relu family and glorot_uniform for the rest. */
-export function initializerOf(layer: LayerDefinition, activation: string): Resolved<Initializer> {
-  const fallback: InitializerName = reluFamily.has(activation) ? 'he_uniform' : 'glorot_uniform';
+export function initializerOf(layer: LayerDefinition, activation: Resolved<Activation>): Resolved<Initializer> {
+  const fallback: InitializerName = activation.entry.relu_family ? 'he_uniform' : 'glorot_uniform';
   return resolve<Initializer>(initializers, layer.initializer ?? fallback);
 }
 
@@ -114,7 +102,7 @@ export function initialParameters(plan: Plan, definition: NetworkDefinition, see
   const parameters = new FloatArrayOf(plan.parameter_count);
   const statistics = new FloatArrayOf(plan.statistic_count);
   for (const layer of plan.layers) {
-    const { entry, options } = initializerOf(definition.layers[layer.number - 1], layer.activation.name);
+    const { entry, options } = initializerOf(definition.layers[layer.number - 1], layer.activation);
     parameters.set(
       entry.weights(layer.input_size, layer.units, { seed, layer: layer.number }, options),
       layer.weights.offset,
@@ -128,4 +116,35 @@ export function initialParameters(plan: Plan, definition: NetworkDefinition, see
 
 function fill(buffer: FloatArray, slice: TensorSlice, value: number): void {
   buffer.fill(value, slice.offset, slice.offset + slice.length);
+}
+
+/** Bytes that training a plan takes, before anything is allocated. */
+export interface Estimate {
+  /** Current and proposed parameters and running statistics. */
+  readonly parameters: number;
+  readonly gradients: number;
+  /** Current and proposed moments of the optimizer. */
+  readonly moments: number;
+  /** All values that one batch leaves on its way forward and back. */
+  readonly activations: number;
+  readonly total: number;
+}
+
+/** The memory a training run needs in the reference, data set not counted. Compiled back ends need no more. */
+export function estimate(
+  plan: Plan,
+  run: { readonly batch_size: number; readonly optimizer: OptimizerSpec },
+): Estimate {
+  const size = plan.precision === 'float64' ? 8 : 4;
+  const { entry, options } = resolveOptimizer(run.optimizer);
+  let perRow = 2 * plan.input_size;
+  for (const { units, normalization, dropout } of plan.layers) {
+    // z, a and δ; normalised z twice (with and without γ, β); mask and masked a.
+    perRow += units * (3 + (normalization === null ? 0 : 2) + (dropout === 0 ? 0 : 2));
+  }
+  const parameters = 2 * size * (plan.parameter_count + plan.statistic_count);
+  const gradients = size * plan.parameter_count;
+  const moments = 2 * size * plan.parameter_count * entry.slots(options).length;
+  const activations = size * perRow * run.batch_size;
+  return { parameters, gradients, moments, activations, total: parameters + gradients + moments + activations };
 }
