@@ -39,7 +39,9 @@ const orthogonalOptions = {
 } as const satisfies OptionTable;
 
 /** Ties the entry's function to its own options. */
-const initializer = <O extends OptionTable>(entry: Initializer<OptionValues<O>> & { readonly options: O }) => entry;
+const initializer = <O extends OptionTable>(
+  entry: Omit<Initializer<OptionValues<O>>, 'options'> & { readonly options: O },
+) => entry;
 
 function uniformWeights(length: number, { seed, layer }: DrawKey, low: number, high: number): Float64Array {
   const weights = new Float64Array(length);

@@ -13,13 +13,16 @@ import type { Arithmetic } from './arithmetic.ts';
 import { exp } from './math/elementary.ts';
 import { float64 } from './math/float64.ts';
 import {
-  type NumberOption,
-  type OptionTable,
-  type OptionValues,
-  type Resolved,
-  resolve,
-  type Spec,
-} from './options.ts';
+  adadeltaOptions,
+  adagradOptions,
+  adamOptions,
+  adamwOptions,
+  lionOptions,
+  nadamOptions,
+  rmspropOptions,
+  sgdOptions,
+} from './optimizer-options.ts';
+import { type OptionTable, type OptionValues, type Resolved, resolve, type Spec } from './options.ts';
 
 /** A moment kept for every parameter. */
 export interface Slot {
@@ -59,121 +62,10 @@ export interface Optimizer<Options = AnyOptions> {
   update<T, M>(o: Arithmetic<T, M>, element: Element<T>, options: Options): Updated<T>;
 }
 
-const learningRate = (initial: number): NumberOption => ({
-  type: 'number',
-  default: initial,
-  minimum: 0,
-  description: 'Step size before the schedule.',
-});
-const epsilon = (initial: number): NumberOption => ({
-  type: 'number',
-  default: initial,
-  minimum: 0,
-  description: 'Added to the denominator, so that it cannot be 0.',
-});
-const decayRate = (initial: number, what: string): NumberOption => ({
-  type: 'number',
-  default: initial,
-  minimum: 0,
-  exclusive_maximum: 1,
-  description: `Decay rate of ${what}.`,
-});
-const momentum = {
-  type: 'number',
-  default: 0,
-  minimum: 0,
-  description: 'Share of the last step that is carried into the next; 0 = none.',
-} as const satisfies NumberOption;
-
-/** Decay that is added to the gradient (l2) or shrinks the parameter (decoupled); each table entry says which. */
-const decay = (initial: number) =>
-  ({
-    weight_decay: { type: 'number', default: initial, minimum: 0, description: 'Strength of the weight decay.' },
-    decay_biases: {
-      type: 'boolean',
-      default: true,
-      description: 'Whether biases, gamma and beta decay too, as in PyTorch.',
-    },
-  }) as const satisfies OptionTable;
-
-const sgdOptions = {
-  learning_rate: learningRate(0.001),
-  momentum,
-  nesterov: { type: 'boolean', default: false, description: 'Look ahead along the momentum (Nesterov).' },
-  ...decay(0),
-} as const satisfies OptionTable;
-
-const rmspropOptions = {
-  learning_rate: learningRate(0.01),
-  alpha: decayRate(0.99, 'the mean square'),
-  epsilon: epsilon(1e-8),
-  centered: {
-    type: 'boolean',
-    default: false,
-    description: 'Divide by the standard deviation of g, not its root mean square.',
-  },
-  momentum,
-  ...decay(0),
-} as const satisfies OptionTable;
-
-const adagradOptions = {
-  learning_rate: learningRate(0.01),
-  learning_rate_decay: {
-    type: 'number',
-    default: 0,
-    minimum: 0,
-    description: 'η is divided by 1 + (t − 1)·learning_rate_decay.',
-  },
-  initial_accumulator_value: { type: 'number', default: 0, minimum: 0, description: 'Start of the sum of squares.' },
-  epsilon: epsilon(1e-10),
-  ...decay(0),
-} as const satisfies OptionTable;
-
-const adadeltaOptions = {
-  learning_rate: learningRate(1),
-  rho: decayRate(0.9, 'both mean squares'),
-  epsilon: epsilon(1e-6),
-  ...decay(0),
-} as const satisfies OptionTable;
-
-const betas = { beta1: decayRate(0.9, 'the mean of g'), beta2: decayRate(0.999, 'the mean of g²') } as const;
-const amsgrad = {
-  type: 'boolean',
-  default: false,
-  description: 'Divide by the largest mean square so far (AMSGrad).',
-} as const;
-
-const adamOptions = {
-  learning_rate: learningRate(0.001),
-  ...betas,
-  epsilon: epsilon(1e-8),
-  amsgrad,
-  ...decay(0),
-} as const;
-const adamwOptions = {
-  learning_rate: learningRate(0.001),
-  ...betas,
-  epsilon: epsilon(1e-8),
-  amsgrad,
-  ...decay(0.01),
-} as const;
-const nadamOptions = {
-  learning_rate: learningRate(0.002),
-  ...betas,
-  epsilon: epsilon(1e-8),
-  momentum_decay: { type: 'number', default: 0.004, minimum: 0, description: 'ψ in μ_t = β1·(1 − 0.5·0.96^(t·ψ)).' },
-  ...decay(0),
-} as const satisfies OptionTable;
-
-const lionOptions = {
-  learning_rate: learningRate(0.0001),
-  beta1: decayRate(0.9, 'the momentum inside the sign'),
-  beta2: decayRate(0.99, 'the momentum that is kept'),
-  ...decay(0),
-} as const satisfies OptionTable;
-
 /** Ties the entry's functions to its own options. */
-const optimizer = <O extends OptionTable>(entry: Optimizer<OptionValues<O>> & { readonly options: O }) => entry;
+const optimizer = <O extends OptionTable>(
+  entry: Omit<Optimizer<OptionValues<O>>, 'options'> & { readonly options: O },
+) => entry;
 
 /** g + weight_decay·p: the gradient of ½·weight_decay·p² added to the loss (coupled decay). */
 function withDecay<T, M>(o: Arithmetic<T, M>, { gradient, parameter }: Element<T>, weightDecay: number): T {

@@ -119,7 +119,8 @@ const plateauOptions = {
 } as const satisfies OptionTable;
 
 /** Ties the entry's function to its own options. */
-const schedule = <O extends OptionTable>(entry: Schedule<OptionValues<O>> & { readonly options: O }) => entry;
+const schedule = <O extends OptionTable>(entry: Omit<Schedule<OptionValues<O>>, 'options'> & { readonly options: O }) =>
+  entry;
 
 /** base^n for an integer n ≥ 0, by squaring: at most 2·log2(n) roundings, the same ones for the same n. */
 export function integerPower(base: number, n: number): number {
@@ -199,13 +200,14 @@ function oneCycleRate(options: OptionValues<typeof oneCycleOptions>, peak: numbe
 
 export type ScheduleName = keyof typeof schedules;
 
-interface Timing {
+/** What every schedule may say besides its own options. */
+type Timing = {
   /** What n counts; `step` unless given. */
   readonly unit?: ScheduleUnit | undefined;
   readonly start?: number | undefined;
   /** reduce_on_plateau only: the name of the monitored series, `validation_loss` or `loss` unless given. */
   readonly monitor?: string | undefined;
-}
+};
 type NamedSchedule = Exclude<Spec<typeof schedules>, string>;
 export type ScheduleSpec = ScheduleName | (NamedSchedule & Timing);
 
