@@ -13,8 +13,11 @@
 import { createHash } from 'node:crypto';
 import type { BackendState, FloatArray } from '../engine/backend.ts';
 import type { ArithmeticMode, Precision } from '../engine/definition.ts';
-import { floatsFromBytes, littleEndianBytes } from './bytes.ts';
-import type { FlatParameters, LearningRateChange } from './request.ts';
+import type { PlateauState } from '../engine/schedules.ts';
+import { floatsFromBytes, littleEndianBytes, parametersSha256 } from './bytes.ts';
+import type { Preprocessing } from './preprocessing.ts';
+import type { Best, FlatParameters, LearningRateChange, RunResult } from './request.ts';
+import type { TargetKind } from './target-kind.ts';
 
 const magic = Buffer.from('TRNYCKPT', 'latin1');
 const version = 1;
@@ -32,12 +35,11 @@ export class CheckpointError extends Error {
   }
 }
 
-/** The best value of the monitored series and the patience spent since; null before the first epoch has ended. */
+/** The best value of the monitored series so far, and the patience spent since. */
 export interface MonitorState {
-  readonly value: number;
-  readonly epoch: number;
-  readonly step: number;
-  /** Epochs since then without an improvement. */
+  /** Null as long as no value has been finite. */
+  readonly best: Best | null;
+  /** Epochs since then, or since the start, without an improvement. */
   readonly waited: number;
 }
 
@@ -52,18 +54,21 @@ export interface CheckpointCursor {
   readonly epoch_loss_sum: number;
   /** Seconds of training behind it; counts towards the time limit, and nothing else depends on it. */
   readonly runtime_seconds: number;
-  readonly monitor: MonitorState | null;
-  /** State of each entry of the learning-rate schedule that has any. */
-  readonly schedules: readonly unknown[];
+  readonly monitor: MonitorState;
+  /** One state per schedule; only those that monitor a value change theirs. */
+  readonly plateaus: readonly PlateauState[];
   readonly learning_rate_changes: readonly LearningRateChange[];
+  /** Set when the saved step was the run's last. */
+  readonly stop_reason: 'completed' | 'early_stopping' | 'target_reached' | null;
 }
 
 export interface Checkpoint {
   readonly precision: Precision;
   readonly arithmetic: ArithmeticMode;
   readonly cursor: CheckpointCursor;
-  /** How the inputs were scaled, as preprocessing.ts defines it; null when they were not. */
-  readonly preprocessing: unknown;
+  readonly preprocessing: Preprocessing;
+  /** What the targets mean, decided on the training data. */
+  readonly target_kind: TargetKind;
   readonly state: BackendState;
   /** The model of the best epoch, kept for `restore_best`. */
   readonly best: FlatParameters | null;
@@ -75,7 +80,7 @@ interface TensorEntry {
   readonly length: number;
 }
 
-type Header = Pick<Checkpoint, 'precision' | 'arithmetic' | 'cursor' | 'preprocessing'> & {
+type Header = Omit<Checkpoint, 'state' | 'best'> & {
   readonly tensors: readonly TensorEntry[];
 };
 
@@ -95,7 +100,7 @@ function namedTensors({ state, best }: Checkpoint): [string, FloatArray][] {
 }
 
 export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array<ArrayBuffer> {
-  const { precision, arithmetic, cursor, preprocessing } = checkpoint;
+  const { state: _state, best: _best, ...values } = checkpoint;
   const tensors = namedTensors(checkpoint);
   const entries = tensors.map(
     ([name, array]): TensorEntry => ({
@@ -104,9 +109,7 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array<ArrayBuffer
       length: array.length,
     }),
   );
-  const header = Buffer.from(
-    JSON.stringify({ precision, arithmetic, cursor, preprocessing, tensors: entries } satisfies Header),
-  );
+  const header = Buffer.from(JSON.stringify({ ...values, tensors: entries } satisfies Header));
   const bodyBytes = tensors.reduce((sum, [, array]) => sum + array.byteLength, 0);
   const file = Buffer.from(new ArrayBuffer(preambleBytes + header.length + bodyBytes + digestBytes));
   magic.copy(file);
@@ -139,9 +142,9 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
   }
   const headerEnd = preambleBytes + file.readUInt32LE(magic.length + 4);
   const header = JSON.parse(file.toString('utf8', preambleBytes, headerEnd)) as Header;
-  const tensors = readTensors(file.subarray(headerEnd, bodyEnd), header.tensors);
-  const { precision, arithmetic, cursor, preprocessing } = header;
-  return { precision, arithmetic, cursor, preprocessing, state: stateOf(tensors), best: bestOf(tensors) };
+  const { tensors: entries, ...values } = header;
+  const tensors = readTensors(file.subarray(headerEnd, bodyEnd), entries);
+  return { ...values, state: stateOf(tensors), best: bestOf(tensors) };
 }
 
 /** Checks magic and digest; returns where the body ends. */
@@ -185,4 +188,38 @@ function stateOf(tensors: ReadonlyMap<string, FloatArray>): BackendState {
 function bestOf(tensors: ReadonlyMap<string, FloatArray>): FlatParameters | null {
   const parameters = tensors.get('best.parameters');
   return parameters === undefined ? null : { parameters, statistics: tensors.get('best.statistics')! };
+}
+
+/** The model that a checkpoint holds: the best one where the run keeps it for `restore_best`, else that of its step. */
+export function modelOf({ cursor, state, best, preprocessing, target_kind }: Checkpoint): RunResult {
+  const { parameters, statistics } = best ?? state;
+  const at = best === null ? cursor : cursor.monitor.best!;
+  return {
+    parameters,
+    statistics,
+    preprocessing,
+    target_kind,
+    parameters_sha256: parametersSha256({ parameters, statistics }),
+    step: at.step,
+    epoch: at.epoch,
+    best: cursor.monitor.best,
+  };
+}
+
+/**
+ * Refuses a checkpoint that does not fit a run.
+ * @param state of the run's back end, for the number and size of the tensors
+ * @throws {CheckpointError} `checkpoint_mismatch`
+ */
+export function requireMatch(checkpoint: Checkpoint, arithmetic: ArithmeticMode, state: BackendState): void {
+  const shapeOf = ({ parameters, statistics, slots, scalars }: BackendState, mode: ArithmeticMode): string => {
+    const type = parameters instanceof Float32Array ? 'float32' : 'float64';
+    const sizes = `${parameters.length} parameters, ${statistics.length} statistics`;
+    return `${type} ${mode}, ${sizes}, ${slots.length} moments, ${scalars.length} scalars`;
+  };
+  const found = shapeOf(checkpoint.state, checkpoint.arithmetic);
+  const wanted = shapeOf(state, arithmetic);
+  if (found !== wanted) {
+    throw new CheckpointError('checkpoint_mismatch', `the checkpoint holds ${found}; the run needs ${wanted}`);
+  }
 }

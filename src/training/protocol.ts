@@ -1,6 +1,8 @@
 /** Everything that passes between the pool and its worker threads: the shared control array and the messages. */
-import type { FloatArray } from '../engine/backend.ts';
+import type { Data, FloatArray } from '../engine/backend.ts';
 import type { NetworkDefinition } from '../engine/definition.ts';
+import type { ConfusionMatrix } from './class-counts.ts';
+import type { MetricSpec } from './metrics.ts';
 import type {
   Best,
   CodedError,
@@ -12,6 +14,7 @@ import type {
   RunResult,
   StepPoints,
   SuccessReason,
+  TrainedModel,
 } from './request.ts';
 
 /**
@@ -23,14 +26,34 @@ export const control = {
   request: 0,
   /** Messages that the handlers have dealt with. Written and notified by the pool. */
   acknowledged: 1,
-  /** Steps done, low and high half: readable while the worker is deep in its loop. Written by the worker. */
-  steps_low: 2,
-  steps_high: 3,
-  /** 1 once the run's data and back end are ready. Written by the worker. */
-  ready: 4,
 } as const;
 
-export const controlCells = 8;
+/** Steps done, as a 64-bit cell behind the others: readable while the worker is deep in its loop. Written by the worker. */
+const stepsCell = 1;
+const controlBytes = 16;
+
+/** The control array of one run, on shared memory. */
+export function createControl(): Int32Array<SharedArrayBuffer> {
+  return new Int32Array(new SharedArrayBuffer(controlBytes));
+}
+
+export function reportSteps(cells: Int32Array, steps: number): void {
+  Atomics.store(new BigInt64Array(cells.buffer), stepsCell, BigInt(steps));
+}
+
+export function reportedSteps(cells: Int32Array): number {
+  return Number(Atomics.load(new BigInt64Array(cells.buffer), stepsCell));
+}
+
+/** Raises the request to `wanted` unless a higher one is already there. */
+export function raiseRequest(cells: Int32Array, wanted: RequestName): void {
+  let present = Atomics.load(cells, control.request);
+  while (present < requests[wanted]) {
+    const found = Atomics.compareExchange(cells, control.request, present, requests[wanted]);
+    if (found === present) return;
+    present = found;
+  }
+}
 
 /** In order of precedence: a request is only ever replaced by a higher one. */
 export const requests = {
@@ -47,7 +70,7 @@ export const requests = {
 export type RequestName = keyof typeof requests;
 
 /** Unacknowledged messages a worker may have under way before it waits; bounds the memory of a slow reader. */
-export const unacknowledgedLimit = 8;
+export const unacknowledgedLimit = 4;
 
 /** Why a checkpoint was taken. */
 export type CheckpointReason = 'periodic' | 'epoch' | 'pause' | 'release' | 'end';
@@ -93,18 +116,43 @@ export type RunEnd =
   | { readonly kind: 'paused'; readonly cursor: Cursor }
   | { readonly kind: 'released'; readonly cursor: Cursor }
   /** No checkpoint is taken for a cancelled run. */
-  | { readonly kind: 'cancelled'; readonly cursor: Cursor }
-  /** The run threw: a refused request or a bug; trying again would throw again. */
-  | { readonly kind: 'error'; readonly error: CodedError };
+  | { readonly kind: 'cancelled' }
+  /** The run threw: a request that should have been refused, or a fault of ours. Trying again would throw again. */
+  | { readonly kind: 'error'; readonly stop_reason: 'worker_crashed' | 'out_of_memory'; readonly error: CodedError };
 
-/** Outputs for rows, computed from a checkpoint or from flat parameters. */
-export interface PredictRequest {
+/** A model and the definition that it is a model of. */
+export interface InferenceModel {
   readonly network: NetworkDefinition;
-  readonly parameters: FloatArray;
-  readonly statistics: FloatArray;
+  readonly model: TrainedModel;
+}
+
+/** Rows in the client's units; the model scales them as it was trained. */
+export interface PredictRequest extends InferenceModel {
   readonly inputs: FloatArray;
   readonly rows: number;
 }
+
+export interface EvaluateRequest extends InferenceModel {
+  readonly data: Data;
+  readonly metrics: readonly MetricSpec[];
+}
+
+export interface EvaluateAnswer {
+  /** In the unit that the network was trained in: of scaled targets where they were scaled. */
+  readonly loss: number;
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly confusion_matrix: ConfusionMatrix | null;
+}
+
+/** What a thread can be asked besides training: the name, the question and the answer. */
+export interface Questions {
+  predict: { readonly request: PredictRequest; readonly answer: FloatArray };
+  evaluate: { readonly request: EvaluateRequest; readonly answer: EvaluateAnswer };
+}
+
+export type Question = {
+  [Q in keyof Questions]: { readonly name: Q; readonly request: Questions[Q]['request'] };
+}[keyof Questions];
 
 export type ToWorker =
   | {
@@ -116,14 +164,14 @@ export type ToWorker =
       readonly settings: RunSettings;
     }
   | { readonly type: 'change_learning_rate'; readonly learning_rate: number }
-  | { readonly type: 'predict'; readonly id: number; readonly request: PredictRequest };
+  | { readonly type: 'question'; readonly id: number; readonly question: Question };
 
 export type FromWorker =
   | { readonly type: 'online' }
   | { readonly type: 'progress'; readonly progress: Progress }
   | { readonly type: 'checkpoint'; readonly checkpoint: CheckpointReport }
   | { readonly type: 'ended'; readonly end: RunEnd }
-  | { readonly type: 'predicted'; readonly id: number; readonly outputs: FloatArray }
+  | { readonly type: 'answer'; readonly id: number; readonly answer: Questions[keyof Questions]['answer'] }
   | { readonly type: 'refused'; readonly id: number; readonly error: CodedError };
 
 /** How often a worker reports; none of it reaches the numbers. */
@@ -139,3 +187,9 @@ export const defaultRunSettings: RunSettings = {
   checkpoint_interval_ms: 3_000,
   checkpoint_after_points: 1 << 20,
 };
+
+/** `workerData` of a thread. */
+export interface WorkerOptions {
+  /** Added to the thread's nice value where the system has one per thread; 0 leaves it alone. */
+  readonly niceness: number;
+}

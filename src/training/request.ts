@@ -1,9 +1,14 @@
 /** What a training run is given and what it hands back: plain data that crosses threads by structured clone. */
-import type { Data, FloatArray, Quantity } from '../engine/backend.ts';
+import type { Data, Quantity } from '../engine/backend.ts';
 import type { ArithmeticMode, ClipGradients, NetworkDefinition } from '../engine/definition.ts';
 import type { OptimizerSpec } from '../engine/optimizers.ts';
+import type { InitialParameters } from '../engine/plan.ts';
 import type { ScheduleSpec } from '../engine/schedules.ts';
+import type { MetricSpec } from './metrics.ts';
+import type { Preprocessing, ScalingName } from './preprocessing.ts';
+import type { SplitPart } from './split.ts';
 import type { StopReason } from './states.ts';
+import type { TargetKind } from './target-kind.ts';
 
 export interface EarlyStopping {
   /** `loss`, `validation_loss` or the name of a metric. */
@@ -26,13 +31,16 @@ export interface Target {
 }
 
 /** Parameters and statistics in the order of the plan. */
-export interface FlatParameters {
-  readonly parameters: FloatArray;
-  readonly statistics: FloatArray;
-}
+export type FlatParameters = InitialParameters;
 
-/** A share of the rows held out by the seed, or rows of their own. */
-export type Validation = { readonly fraction: number } | { readonly data: Data };
+/** Rows of the data held out (a share drawn from the seed, or by their numbers), or a data set of its own. */
+export type Validation = SplitPart | { readonly data: Data };
+
+/** What is scaled before it reaches the network, fitted on the training rows; the fit is part of the model. */
+export interface ScalingRequest {
+  readonly inputs?: ScalingName | undefined;
+  readonly targets?: ScalingName | undefined;
+}
 
 /**
  * A validated job. Typed arrays should lie on a SharedArrayBuffer: they are then read by the worker without a copy.
@@ -51,16 +59,19 @@ export interface RunRequest {
   readonly clip_gradients?: ClipGradients | undefined;
   readonly early_stopping?: EarlyStopping | undefined;
   readonly target?: Target | undefined;
-  /** Names of metrics.ts, measured on the validation rows, or on the training rows when there are none. */
-  readonly metrics: readonly string[];
-  readonly standardize: boolean;
+  /** Measured at the end of each epoch on the validation rows, or on the training rows when there are none. */
+  readonly metrics: readonly MetricSpec[];
+  readonly scaling?: ScalingRequest | undefined;
   /** Absent: drawn by the layers' initializers from the seed. */
   readonly initial_parameters?: FlatParameters | undefined;
   readonly checkpoint?: { readonly every_epochs?: number | undefined } | undefined;
   readonly limits?: { readonly max_runtime_seconds?: number | undefined } | undefined;
   readonly arithmetic: ArithmeticMode;
   readonly simulate_bug?: string | undefined;
-  /** Changes of the learning rate that were asked for while the run was under way, in order of their step. */
+  /**
+   * Changes of the learning rate that were asked for while the run was under way, as its notes have reported them, in
+   * order of their steps. A run that goes on from a checkpoint needs those that came after it.
+   */
   readonly learning_rate_changes?: readonly LearningRateChange[] | undefined;
 }
 
@@ -140,8 +151,15 @@ export interface CodedError {
   readonly message: string;
 }
 
+/** A trained model: all that a prediction needs besides the network's definition. */
+export interface TrainedModel extends FlatParameters {
+  readonly preprocessing: Preprocessing;
+  /** What its outputs mean; decides how metrics read them. */
+  readonly target_kind: TargetKind;
+}
+
 /** The model a run ends with. */
-export interface RunResult extends FlatParameters {
+export interface RunResult extends TrainedModel {
   /** SHA-256 of the little-endian bytes of the parameters, then of the statistics if there are any. */
   readonly parameters_sha256: string;
   /** The step whose parameters these are: the best one with `restore_best`, the last good one after a divergence. */
