@@ -1,0 +1,63 @@
+/** The order in which a run visits its rows. */
+import { permutation } from '../engine/prng.ts';
+
+/** Rows of several epochs are laid end to end up to this many: 4 MiB of indices. */
+export const maxBlockRows = 1 << 20;
+
+export interface BatchPlan {
+  /** The training rows: numbers of rows in the data. */
+  readonly rows: Uint32Array;
+  readonly batch_size: number;
+  readonly shuffle: boolean;
+  readonly seed: number;
+}
+
+/**
+ * Gives each epoch's order of rows. With `shuffle` it is a function of seed and epoch alone, so that an epoch can be
+ * entered anywhere; without, it is the order of the data.
+ */
+export class Batches {
+  readonly rows: number;
+  readonly steps_per_epoch: number;
+  readonly #plan: BatchPlan;
+  #cached: { readonly epoch: number; readonly epochs: number; readonly order: Uint32Array } | null = null;
+
+  constructor(plan: BatchPlan) {
+    this.#plan = plan;
+    this.rows = plan.rows.length;
+    this.steps_per_epoch = Math.ceil(this.rows / plan.batch_size);
+  }
+
+  /** Rows of one batch, by the 0-based number of its step in the epoch; the last may be short. */
+  batchRows(step: number): number {
+    return Math.min(this.#plan.batch_size, this.rows - step * this.#plan.batch_size);
+  }
+
+  /**
+   * The rows of steps [from, to) of an epoch.
+   * @param epoch 0-based
+   */
+  part(epoch: number, from: number, to: number): Uint32Array {
+    const { batch_size } = this.#plan;
+    return this.whole(epoch, 1).subarray(from * batch_size, Math.min(to * batch_size, this.rows));
+  }
+
+  /** The rows of `epochs` whole epochs, one epoch after the other. */
+  whole(epoch: number, epochs: number): Uint32Array {
+    const first = this.#plan.shuffle ? epoch : 0;
+    if (this.#cached?.epoch !== first || this.#cached.epochs !== epochs) {
+      const order = new Uint32Array(epochs * this.rows);
+      for (let i = 0; i < epochs; i++) this.#write(first + i, order.subarray(i * this.rows, (i + 1) * this.rows));
+      this.#cached = { epoch: first, epochs, order };
+    }
+    return this.#cached.order;
+  }
+
+  #write(epoch: number, order: Uint32Array): void {
+    const { rows, shuffle, seed } = this.#plan;
+    order.set(rows);
+    if (!shuffle) return;
+    const places = permutation(rows.length, seed, 'shuffle', epoch);
+    for (let i = 0; i < places.length; i++) order[i] = rows[places[i]];
+  }
+}

@@ -1,0 +1,56 @@
+/** Watching one series of a run: the best value so far, early stopping and targets. */
+import type { MonitorState } from './checkpoint.ts';
+import { better, type MetricSpec, seriesName } from './metrics.ts';
+import type { Best, EarlyStopping, EpochPoint, RunRequest, Target } from './request.ts';
+
+export type Direction = 'min' | 'max';
+
+/** The direction that is better for a series: a metric's own, and down for losses. */
+export function directionOf(series: string, metrics: readonly MetricSpec[]): Direction {
+  const spec = metrics.find((metric) => seriesName(metric) === series);
+  return spec !== undefined && better(spec) === 'higher' ? 'max' : 'min';
+}
+
+/** What a run watches unless it says otherwise. */
+export function defaultMonitor(request: Pick<RunRequest, 'validation'>): string {
+  return request.validation === undefined ? 'loss' : 'validation_loss';
+}
+
+export interface Watch {
+  readonly monitor: string;
+  readonly direction: Direction;
+  readonly min_delta: number;
+}
+
+export function watchOf(request: RunRequest): Watch {
+  const stopping: Partial<EarlyStopping> = request.early_stopping ?? {};
+  const monitor = stopping.monitor ?? defaultMonitor(request);
+  return {
+    monitor,
+    direction: stopping.mode ?? directionOf(monitor, request.metrics),
+    min_delta: stopping.min_delta ?? 0,
+  };
+}
+
+/** The state after one more epoch: a value better than the best by more than `min_delta` is the new best. NaN never is. */
+export function observe(
+  watch: Watch,
+  { best, waited }: MonitorState,
+  { values, epoch, step }: EpochPoint,
+): MonitorState {
+  const value = values[watch.monitor] ?? Number.NaN;
+  if (!isImprovement(watch, best, value)) return { best, waited: waited + 1 };
+  return { best: { monitor: watch.monitor, value, epoch, step }, waited: 0 };
+}
+
+function isImprovement({ direction, min_delta }: Watch, best: Best | null, value: number): boolean {
+  if (!Number.isFinite(value)) return false;
+  if (best === null) return true;
+  return direction === 'min' ? value < best.value - min_delta : value > best.value + min_delta;
+}
+
+export function isReached(target: Target, metrics: readonly MetricSpec[], point: EpochPoint): boolean {
+  const value = point.values[target.monitor] ?? Number.NaN;
+  const direction = target.mode ?? directionOf(target.monitor, metrics);
+  return direction === 'min' ? value <= target.value : value >= target.value;
+}

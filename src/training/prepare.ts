@@ -1,0 +1,95 @@
+/** From a request's data to what the back end trains and validates on: split, then scaled by the training rows. */
+import type { Data, FloatArray, Plan } from '../engine/backend.ts';
+import { trueClass } from './metric-context.ts';
+import { applyScaling, type FittedScaling, fitScaling, invertScaling, type Preprocessing } from './preprocessing.ts';
+import type { RunRequest } from './request.ts';
+import { splitRows } from './split.ts';
+import { type TargetKind, targetKind } from './target-kind.ts';
+
+export interface PreparedData {
+  /** All rows of the request; `rows` says which of them are trained on. */
+  readonly data: Data;
+  readonly rows: Uint32Array;
+  readonly validation: Data | null;
+  readonly preprocessing: Preprocessing;
+  readonly target_kind: TargetKind;
+}
+
+/**
+ * Splits and scales the data of a request. Everything depends on the request alone, so a resumed run sees the same numbers.
+ * @throws {RangeError} when no row is left to train on
+ */
+export function prepareData(request: RunRequest, plan: Plan): PreparedData {
+  const { data, validation } = request;
+  const kind = targetKind(request.network.loss, plan.output_size, data.targets);
+  const ownData = validation !== undefined && 'data' in validation ? validation.data : null;
+  const part = validation === undefined || 'data' in validation ? undefined : validation;
+  const split = splitRows(data.rows, { validation: part }, request.seed, labelsOf(data, kind, plan.output_size));
+  const preprocessing = fitPreprocessing(request, plan, split.train);
+  const scaled = scaleData(data, preprocessing, plan);
+  const heldOut = split.validation.length === 0 ? null : gather(scaled, split.validation, plan);
+  return {
+    data: scaled,
+    rows: split.train,
+    validation: ownData === null ? heldOut : scaleData(ownData, preprocessing, plan),
+    preprocessing,
+    target_kind: kind,
+  };
+}
+
+/** One class number per row where rows have a class, so that a split can keep the proportions. */
+function labelsOf({ rows, targets }: Data, kind: TargetKind, outputSize: number): ArrayLike<number> | undefined {
+  if (kind === 'values' || (outputSize > 1 && kind !== 'labels' && kind !== 'classes')) return undefined;
+  if (kind !== 'classes') return targets;
+  const context = { target_kind: kind, output_size: outputSize };
+  return Float64Array.from({ length: rows }, (_, row) => trueClass(context, targets, row));
+}
+
+function fitPreprocessing({ data, scaling }: RunRequest, plan: Plan, rows: Uint32Array): Preprocessing {
+  const { inputs, targets } = scaling ?? {};
+  return {
+    inputs: inputs === undefined ? null : fitScaling(inputs, { values: data.inputs, columns: plan.input_size, rows }),
+    targets:
+      targets === undefined ? null : fitScaling(targets, { values: data.targets, columns: plan.output_size, rows }),
+  };
+}
+
+/** A new array in the network's precision; the array itself where nothing is to be done. */
+export function scale(scaling: FittedScaling | null, values: FloatArray, plan: Plan): FloatArray {
+  return scaling === null ? values : applyScaling(scaling, values, floatsFor(plan, values.length));
+}
+
+/** From the network's outputs to the client's numbers. */
+export function unscale(scaling: FittedScaling | null, values: FloatArray): FloatArray {
+  return scaling === null ? values : invertScaling(scaling, values, new Float64Array(values.length));
+}
+
+export function scaleData(data: Data, preprocessing: Preprocessing, plan: Plan): Data {
+  return {
+    ...data,
+    inputs: scale(preprocessing.inputs, data.inputs, plan),
+    targets: scale(preprocessing.targets, data.targets, plan),
+  };
+}
+
+/** Copies the given rows into a data set of their own. */
+export function gather(data: Data, rows: Uint32Array, plan: Plan): Data {
+  const rowsOf = (values: FloatArray): FloatArray => {
+    const columns = values.length / data.rows;
+    const gathered = floatsFor(plan, rows.length * columns);
+    rows.forEach((row, i) => {
+      gathered.set(values.subarray(row * columns, (row + 1) * columns), i * columns);
+    });
+    return gathered;
+  };
+  return {
+    rows: rows.length,
+    inputs: rowsOf(data.inputs),
+    targets: rowsOf(data.targets),
+    weights: data.weights === undefined ? undefined : rowsOf(data.weights),
+  };
+}
+
+function floatsFor({ precision }: Plan, length: number): FloatArray {
+  return precision === 'float32' ? new Float32Array(length) : new Float64Array(length);
+}

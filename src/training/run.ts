@@ -1,0 +1,292 @@
+/** The training loop, free of threads, clocks and storage: what it computes depends on the request alone. */
+import type { Backend, BlockResult, Data, Plan, TrainingSetup } from '../engine/backend.ts';
+import { initialParameters, plan } from '../engine/plan.ts';
+import { createReferenceBackend } from '../engine/reference/backend.ts';
+import { Batches, maxBlockRows } from './batches.ts';
+import { type Checkpoint, type MonitorState, modelOf, requireMatch } from './checkpoint.ts';
+import { type DivergencePlace, describeDivergence } from './divergence.ts';
+import { measure } from './evaluation.ts';
+import { isReached, observe, type Watch, watchOf } from './monitor.ts';
+import { type PreparedData, prepareData } from './prepare.ts';
+import { LearningRates } from './rates.ts';
+import type {
+  Best,
+  Cursor,
+  DivergedError,
+  EpochPoint,
+  FlatParameters,
+  RunNote,
+  RunRequest,
+  RunResult,
+  StepPoints,
+} from './request.ts';
+
+export type CreateBackend = (plan: Plan, setup: TrainingSetup, data: Data, initial: FlatParameters) => Backend;
+
+/** What computes runs and predictions unless somebody says otherwise. */
+export const createBackend: CreateBackend = createReferenceBackend;
+
+/** Why a run ended by itself. */
+export type NaturalEnd =
+  | { readonly stop_reason: 'completed' | 'early_stopping' | 'target_reached' }
+  | { readonly stop_reason: 'diverged'; readonly error: DivergedError };
+
+/** What one block of steps has brought. */
+export interface Advance {
+  /** Also holds the loss of the step that diverged, where it was reached. */
+  readonly steps: StepPoints;
+  readonly epochs: readonly EpochPoint[];
+  readonly notes: readonly RunNote[];
+}
+
+export class Run {
+  readonly plan: Plan;
+  /** Seconds of training; counted by whoever drives the run, and carried in its checkpoints. */
+  runtime_seconds = 0;
+  readonly #request: RunRequest;
+  readonly #backend: Backend;
+  readonly #prepared: PreparedData;
+  readonly #batches: Batches;
+  readonly #rates: LearningRates;
+  readonly #watch: Watch;
+  #epoch = 0;
+  #step = 0;
+  #stepInEpoch = 0;
+  #epochLossSum = 0;
+  #monitor: MonitorState = { best: null, waited: 0 };
+  #bestModel: FlatParameters | null = null;
+  #end: NaturalEnd | null = null;
+  /** Where a divergence is replayed from. */
+  #lastCheckpoint: Checkpoint;
+
+  /**
+   * @param checkpoint goes on from here; the request must be the one that it was made for
+   * @throws {CheckpointError} `checkpoint_mismatch` when the checkpoint is of another network, optimizer or arithmetic
+   * @throws {RangeError} when the request is not valid
+   */
+  constructor(request: RunRequest, checkpoint: Checkpoint | null, create: CreateBackend = createBackend) {
+    this.#request = request;
+    this.plan = plan(request.network);
+    this.#prepared = prepareData(request, this.plan);
+    this.#batches = new Batches({ ...request, rows: this.#prepared.rows });
+    this.#rates = new LearningRates(request, this.#batches.steps_per_epoch);
+    this.#watch = watchOf(request);
+    const initial = request.initial_parameters ?? initialParameters(this.plan, request.network, request.seed);
+    this.#backend = create(this.plan, request, this.#prepared.data, initial);
+    if (checkpoint !== null) this.#resume(checkpoint);
+    this.#lastCheckpoint = this.checkpoint();
+  }
+
+  get end(): NaturalEnd | null {
+    return this.#end;
+  }
+
+  get cursor(): Cursor {
+    const { epochs } = this.#request;
+    const steps = epochs * this.#batches.steps_per_epoch;
+    return { epoch: this.#epoch, epochs, step: this.#step, steps, runtime_seconds: this.runtime_seconds };
+  }
+
+  get best(): Best | null {
+    return this.#monitor.best;
+  }
+
+  /** Samples behind the given step, counted from the start of the run. */
+  samplesAt(step: number): number {
+    const { rows, steps_per_epoch } = this.#batches;
+    const rest = step % steps_per_epoch;
+    return Math.floor(step / steps_per_epoch) * rows + this.#rowsUpTo(rest);
+  }
+
+  /**
+   * Trains one block of at most `maxSteps` steps: a part of an epoch up to its end, or several whole epochs when
+   * nothing has to be decided between them. The numbers do not depend on how the steps are cut into blocks.
+   * @param control non-zero at 0 ends the block after the step under way
+   */
+  advance(maxSteps: number, control?: Int32Array): Advance {
+    if (this.#end !== null) throw new Error('the run has ended');
+    const first = this.#step;
+    const block = this.#nextBlock(maxSteps);
+    const rates = this.#rates.next(first, block.steps);
+    const result = this.#backend.train({
+      order: block.order,
+      epoch_rows: block.epochRows,
+      first_step: first + 1,
+      learning_rates: rates,
+      control,
+    });
+    const epochs: EpochPoint[] = [];
+    const notes: RunNote[] = [];
+    for (let i = 0; i < result.steps_done; i++) this.#countStep(result.losses[i], rates[i], epochs, notes);
+    if (result.divergence !== null) this.#diverge(result, rates, epochs, notes);
+    const steps = {
+      first_step: first + 1,
+      losses: result.losses,
+      learning_rates: rates.subarray(0, result.losses.length),
+    };
+    return { steps, epochs, notes };
+  }
+
+  /** From the next step on, the schedules start from this rate. */
+  changeLearningRate(learningRate: number): RunNote {
+    const first_step = this.#step + 1;
+    this.#rates.merge([{ first_step, learning_rate: learningRate }]);
+    return { type: 'learning_rate_changed', step: first_step, learning_rate: learningRate };
+  }
+
+  checkpoint(): Checkpoint {
+    this.#lastCheckpoint = {
+      precision: this.plan.precision,
+      arithmetic: this.#request.arithmetic,
+      cursor: {
+        epoch: this.#epoch,
+        step: this.#step,
+        step_in_epoch: this.#stepInEpoch,
+        epoch_loss_sum: this.#epochLossSum,
+        runtime_seconds: this.runtime_seconds,
+        monitor: this.#monitor,
+        plateaus: this.#rates.plateaus,
+        learning_rate_changes: this.#rates.changes,
+        stop_reason: this.#end === null || this.#end.stop_reason === 'diverged' ? null : this.#end.stop_reason,
+      },
+      preprocessing: this.#prepared.preprocessing,
+      target_kind: this.#prepared.target_kind,
+      state: this.#backend.state(),
+      best: this.#bestModel,
+    };
+    return this.#lastCheckpoint;
+  }
+
+  /** The model as it stands: that of the best epoch with `restore_best`, else that of the last good step. */
+  result(): RunResult {
+    return modelOf(this.checkpoint());
+  }
+
+  #resume(checkpoint: Checkpoint): void {
+    const { cursor } = checkpoint;
+    requireMatch(checkpoint, this.#request.arithmetic, this.#backend.state());
+    this.#backend.restore(checkpoint.state);
+    this.#epoch = cursor.epoch;
+    this.#step = cursor.step;
+    this.#stepInEpoch = cursor.step_in_epoch;
+    this.#epochLossSum = cursor.epoch_loss_sum;
+    this.#monitor = cursor.monitor;
+    this.#bestModel = checkpoint.best;
+    this.#rates.plateaus = cursor.plateaus;
+    this.#rates.merge(cursor.learning_rate_changes);
+    this.#end = cursor.stop_reason === null ? null : { stop_reason: cursor.stop_reason };
+    this.runtime_seconds = cursor.runtime_seconds;
+  }
+
+  #nextBlock(maxSteps: number): Block {
+    const { steps_per_epoch, rows } = this.#batches;
+    const epochs = this.#stepInEpoch === 0 ? this.#wholeEpochs(maxSteps) : 0;
+    if (epochs > 0) {
+      const order = this.#batches.whole(this.#epoch, epochs);
+      return { order, epochRows: rows, steps: epochs * steps_per_epoch };
+    }
+    const to = Math.min(this.#stepInEpoch + maxSteps, steps_per_epoch);
+    const order = this.#batches.part(this.#epoch, this.#stepInEpoch, to);
+    return { order, epochRows: order.length, steps: to - this.#stepInEpoch };
+  }
+
+  /** Whole epochs that can be trained without a look at what they bring. */
+  #wholeEpochs(maxSteps: number): number {
+    const { epochs, checkpoint } = this.#request;
+    const every = checkpoint?.every_epochs ?? Number.POSITIVE_INFINITY;
+    const toCheckpoint = every - (this.#epoch % every);
+    const fitting = Math.floor(Math.min(maxSteps / this.#batches.steps_per_epoch, maxBlockRows / this.#batches.rows));
+    const decided = this.#looksAtEpochs ? 1 : epochs;
+    return Math.min(fitting, toCheckpoint, epochs - this.#epoch, decided);
+  }
+
+  /** Whether the end of an epoch can change what comes after it, or measures something. */
+  get #looksAtEpochs(): boolean {
+    const { early_stopping, target, metrics } = this.#request;
+    const measures = this.#prepared.validation !== null || metrics.length > 0;
+    return measures || early_stopping !== undefined || target !== undefined || this.#rates.monitors;
+  }
+
+  #countStep(loss: number, rate: number, epochs: EpochPoint[], notes: RunNote[]): void {
+    this.#epochLossSum += loss * this.#batches.batchRows(this.#stepInEpoch);
+    this.#step += 1;
+    this.#stepInEpoch += 1;
+    if (this.#stepInEpoch < this.#batches.steps_per_epoch) return;
+    const loss_of_epoch = this.#epochLossSum / this.#batches.rows;
+    this.#epoch += 1;
+    this.#stepInEpoch = 0;
+    this.#epochLossSum = 0;
+    epochs.push(this.#finishEpoch(loss_of_epoch, rate, notes));
+  }
+
+  #finishEpoch(loss: number, rate: number, notes: RunNote[]): EpochPoint {
+    const point: EpochPoint = {
+      epoch: this.#epoch,
+      step: this.#step,
+      values: { loss, learning_rate: rate, ...this.#measure() },
+    };
+    for (const factor of this.#rates.observe(point)) {
+      notes.push({ type: 'learning_rate_reduced', step: this.#step, epoch: this.#epoch, factor });
+    }
+    this.#monitor = observe(this.#watch, this.#monitor, point);
+    if (this.#request.early_stopping?.restore_best && this.#monitor.waited === 0) {
+      const { parameters, statistics } = this.#backend.state();
+      this.#bestModel = { parameters, statistics };
+    }
+    this.#end = this.#decideEnd(point);
+    return point;
+  }
+
+  #measure(): Record<string, number> {
+    const { validation, data, preprocessing, target_kind } = this.#prepared;
+    const context = { metrics: this.#request.metrics, preprocessing, target_kind };
+    const loss = validation === null ? {} : { validation_loss: this.#backend.evaluate(validation) };
+    return { ...loss, ...measure(this.#backend, validation ?? data, context).values };
+  }
+
+  #decideEnd(point: EpochPoint): NaturalEnd | null {
+    const { target, early_stopping, metrics, epochs } = this.#request;
+    if (target !== undefined && isReached(target, metrics, point)) return { stop_reason: 'target_reached' };
+    if (this.#epoch === epochs) return { stop_reason: 'completed' };
+    const patience = Math.max(early_stopping?.patience ?? Number.POSITIVE_INFINITY, 1);
+    return this.#monitor.waited >= patience ? { stop_reason: 'early_stopping' } : null;
+  }
+
+  /**
+   * Ends the run with the reason, and brings back the last good step: the back end may have left its buffers half
+   * updated, so the steps since the last checkpoint are trained once more.
+   */
+  #diverge(result: BlockResult, rates: Float64Array, epochs: EpochPoint[], notes: RunNote[]): void {
+    const place = this.#placeOfNextStep(rates[result.steps_done]);
+    const error = describeDivergence(result.divergence!, place, this.#request);
+    const loss = (this.#epochLossSum + lastLoss(result) * place.rows.length) / this.#rowsUpTo(this.#stepInEpoch + 1);
+    const values = { loss, learning_rate: place.learning_rate };
+    const lastGood = this.#step;
+    this.#resume(this.#lastCheckpoint);
+    while (this.#step < lastGood) this.advance(lastGood - this.#step);
+    this.#end = { stop_reason: 'diverged', error };
+    epochs.push({ epoch: error.epoch, step: error.step, values });
+    notes.push({ type: 'diverged', step: error.step, epoch: error.epoch, message: error.message });
+  }
+
+  #placeOfNextStep(learning_rate: number): DivergencePlace {
+    const step = this.#stepInEpoch;
+    const rows = this.#batches.part(this.#epoch, step, step + 1);
+    return { epoch: this.#epoch + 1, batch: step + 1, learning_rate, rows };
+  }
+
+  #rowsUpTo(stepInEpoch: number): number {
+    return Math.min(stepInEpoch * this.#request.batch_size, this.#batches.rows);
+  }
+}
+
+interface Block {
+  readonly order: Uint32Array;
+  readonly epochRows: number;
+  readonly steps: number;
+}
+
+/** The loss of the step that diverged; NaN where it was not reached. */
+function lastLoss({ losses, steps_done }: BlockResult): number {
+  return losses.length > steps_done ? losses[steps_done] : Number.NaN;
+}
