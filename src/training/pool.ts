@@ -1,15 +1,26 @@
 /** The pool of worker threads, as the services see it. */
 import type { FloatArray } from '../engine/backend.ts';
-import type { CheckpointReport, PredictRequest, Progress, RunEnd, RunSettings } from './protocol.ts';
+import { InferenceThread } from './inference-thread.ts';
+import { PoolRun } from './pool-run.ts';
+import {
+  type CheckpointReport,
+  defaultRunSettings,
+  type EvaluateAnswer,
+  type EvaluateRequest,
+  type FromWorker,
+  type PredictRequest,
+  type Progress,
+  type RunEnd,
+  type RunSettings,
+} from './protocol.ts';
 import type { CodedError, RunRequest } from './request.ts';
+import { Thread, type ThreadOptions } from './thread.ts';
 
 /**
  * What the owner of a run does with its reports. They arrive one at a time and in order: the next one waits until the promise
  * of the last is settled, and the worker waits when too many are outstanding. A handler that rejects ends the run as `undelivered`.
  */
 export interface RunHandlers {
-  /** A worker has begun. */
-  onStart?(): void;
   onProgress(progress: Progress): void | Promise<void>;
   onCheckpoint(checkpoint: CheckpointReport): void | Promise<void>;
 }
@@ -42,9 +53,12 @@ export interface RunHandle {
 export interface PoolOptions {
   /** Number of training threads. */
   readonly workers: number;
-  /** A worker that does not answer a pause, cancel or release within this time is terminated: its run ends as crashed, or as cancelled. */
+  /**
+   * A worker that has not answered a request within this time is terminated, in milliseconds. Its run ends as `crashed`,
+   * or as `cancelled` when that was the request. Long enough for the slowest step; a worker answers after each.
+   */
   readonly escalation_ms?: number;
-  /** Heap limit of one worker; beyond it the worker dies with `out_of_memory`. */
+  /** Heap limit of one worker in MiB; beyond it the worker dies with `out_of_memory`. */
   readonly max_heap_mb?: number;
   readonly settings?: Partial<RunSettings>;
   /** The worker's module; another one in tests. */
@@ -53,11 +67,131 @@ export interface PoolOptions {
 
 export interface TrainingPool {
   readonly workers: number;
-  /** Training threads without a run; a run beyond them waits in line inside the pool. */
+  /** Training threads without a run. A thread is free again when its run has `finished`. */
   readonly idle: number;
+  /**
+   * Starts a run in an idle thread.
+   * @param checkpoint the bytes of the checkpoint to go on from
+   * @throws {Error} when no thread is idle, or the pool is closing: the queue is the caller's
+   */
   run(request: RunRequest, handlers: RunHandlers, checkpoint?: Uint8Array | null): RunHandle;
-  /** rows × output_size in inference mode. Small requests are computed at once, larger ones on a thread reserved for them. */
+  /**
+   * rows × output_size in inference mode, in the client's units. Small requests are computed at once, larger ones in a
+   * thread reserved for them, so that they are answered while every worker trains.
+   * Rejects with a coded error when the model does not fit or the thread dies.
+   */
   predict(request: PredictRequest): Promise<FloatArray>;
+  /** Loss and metrics over rows; computed where `predict` would be. */
+  evaluate(request: EvaluateRequest): Promise<EvaluateAnswer>;
   /** Saves every run at its next step (each ends as `released`) and ends the threads; resolves within 10 s. */
   close(): Promise<void>;
+}
+
+const workerEntry = new URL('./worker.ts', import.meta.url);
+const defaultEscalationMs = 5_000;
+/** Training yields to the API: half of the way to the lowest priority. */
+const trainingNiceness = 10;
+/** How long a closing pool waits for its runs before it terminates what is left. */
+const closingMs = 8_000;
+
+/** Starts the threads at once, so that the first run does not wait for one. */
+export function createPool(options: PoolOptions): TrainingPool {
+  return new Pool(options);
+}
+
+interface Place {
+  /** Null after a thread that died before it came to life: starting it again at once could go on for ever. */
+  thread: Thread | null;
+  /** The thread has reported that it is up. */
+  online: boolean;
+  run: PoolRun | null;
+}
+
+class Pool implements TrainingPool {
+  readonly #options: PoolOptions;
+  readonly #places: readonly Place[];
+  readonly #inference: InferenceThread;
+  #closing: Promise<void> | null = null;
+
+  constructor(options: PoolOptions) {
+    this.#options = options;
+    this.#places = Array.from({ length: options.workers }, () => this.#createPlace());
+    this.#inference = new InferenceThread(this.#threadOptions(0));
+  }
+
+  get workers(): number {
+    return this.#places.length;
+  }
+
+  get idle(): number {
+    return this.#closing === null ? this.#places.filter(({ run }) => run === null).length : 0;
+  }
+
+  run(request: RunRequest, handlers: RunHandlers, checkpoint: Uint8Array | null = null): RunHandle {
+    const place = this.#places.find(({ run }) => run === null);
+    if (place === undefined || this.#closing !== null) throw new Error('no worker thread is idle');
+    const { escalation_ms = defaultEscalationMs } = this.#options;
+    const settings = { ...defaultRunSettings, ...this.#options.settings };
+    place.thread ??= this.#startThread(place);
+    const run = new PoolRun({ thread: place.thread, request, checkpoint, settings, handlers, escalation_ms });
+    place.run = run;
+    // Freed before anybody who awaits the end gets to see it.
+    run.onFinished = () => {
+      place.run = null;
+    };
+    return run;
+  }
+
+  async predict(request: PredictRequest): Promise<FloatArray> {
+    return (await this.#inference.ask({ name: 'predict', request })) as FloatArray;
+  }
+
+  async evaluate(request: EvaluateRequest): Promise<EvaluateAnswer> {
+    return (await this.#inference.ask({ name: 'evaluate', request })) as EvaluateAnswer;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const runs = this.#places.flatMap(({ run }) => run ?? []);
+    for (const run of runs) run.release();
+    const timer = Promise.withResolvers<void>();
+    const timeout = setTimeout(timer.resolve, closingMs);
+    await Promise.race([Promise.all(runs.map((run) => run.finished)), timer.promise]);
+    clearTimeout(timeout);
+    await Promise.all([...this.#places.map(({ thread }) => thread?.terminate()), this.#inference.close()]);
+  }
+
+  #threadOptions(niceness: number): ThreadOptions {
+    const { entry = workerEntry, max_heap_mb } = this.#options;
+    return { entry, max_heap_mb, niceness };
+  }
+
+  #createPlace(): Place {
+    const place: Place = { thread: null, online: false, run: null };
+    place.thread = this.#startThread(place);
+    return place;
+  }
+
+  /** A thread that dies is replaced; its run hears of it and ends. */
+  #startThread(place: Place): Thread {
+    place.online = false;
+    return new Thread(this.#threadOptions(trainingNiceness), {
+      onMessage: (message) => receive(place, message),
+      onExit: (error) => {
+        const { run, online } = place;
+        place.thread = online && this.#closing === null ? this.#startThread(place) : null;
+        run?.end({ kind: 'crashed', error, step: run.step });
+      },
+    });
+  }
+}
+
+function receive(place: Place, message: FromWorker): void {
+  if (message.type === 'online') place.online = true;
+  if (message.type === 'progress' || message.type === 'checkpoint') place.run?.deliver(message);
+  if (message.type === 'ended') place.run?.end(message.end);
 }

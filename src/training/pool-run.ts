@@ -1,0 +1,122 @@
+/** One run in a thread, from the side of the main thread: its handle, its reports on their way to the handlers, its end. */
+import type { RunHandle, RunHandlers, RunOutcome } from './pool.ts';
+import {
+  control,
+  createControl,
+  type FromWorker,
+  type RequestName,
+  type RunSettings,
+  raiseRequest,
+  reportedSteps,
+  requests,
+} from './protocol.ts';
+import type { RunRequest } from './request.ts';
+import type { Thread } from './thread.ts';
+
+export interface RunStart {
+  readonly thread: Thread;
+  readonly request: RunRequest;
+  readonly checkpoint: Uint8Array | null;
+  readonly settings: RunSettings;
+  readonly handlers: RunHandlers;
+  readonly escalation_ms: number;
+}
+
+export class PoolRun implements RunHandle {
+  /** Called just before `finished` settles. */
+  onFinished: () => void = () => {};
+  readonly #thread: Thread;
+  readonly #handlers: RunHandlers;
+  readonly #escalationMs: number;
+  readonly #control = createControl();
+  readonly #finished = Promise.withResolvers<RunOutcome>();
+  /** Settled when every report so far has been dealt with. */
+  #delivered: Promise<void> = Promise.resolve();
+  #outstanding = 0;
+  #rejection: { readonly error: unknown } | null = null;
+  #ended = false;
+  #escalation: NodeJS.Timeout | null = null;
+
+  constructor({ thread, request, checkpoint, settings, handlers, escalation_ms }: RunStart) {
+    this.#thread = thread;
+    this.#handlers = handlers;
+    this.#escalationMs = escalation_ms;
+    thread.post({ type: 'run', request, checkpoint, settings, control: this.#control });
+  }
+
+  get finished(): Promise<RunOutcome> {
+    return this.#finished.promise;
+  }
+
+  get step(): number {
+    return reportedSteps(this.#control);
+  }
+
+  pause(): void {
+    this.#ask('pause');
+  }
+
+  stop(): void {
+    this.#ask('stop');
+  }
+
+  cancel(): void {
+    this.#ask('cancel');
+  }
+
+  release(): void {
+    this.#ask('release');
+  }
+
+  changeLearningRate(learning_rate: number): void {
+    if (this.#ended) return;
+    // The message first: whoever sees the request must find it.
+    this.#thread.post({ type: 'change_learning_rate', learning_rate });
+    raiseRequest(this.#control, 'read_messages');
+  }
+
+  /** A report of the worker goes to its handler when the ones before it are settled; only then is it acknowledged. */
+  deliver(message: FromWorker & { readonly type: 'progress' | 'checkpoint' }): void {
+    this.#outstanding += 1;
+    this.#delivered = this.#delivered.then(async () => {
+      try {
+        if (this.#rejection !== null) return;
+        if (message.type === 'progress') await this.#handlers.onProgress(message.progress);
+        else await this.#handlers.onCheckpoint(message.checkpoint);
+      } catch (error) {
+        this.#rejection = { error };
+        this.#ask('cancel');
+      } finally {
+        this.#outstanding -= 1;
+        Atomics.add(this.#control, control.acknowledged, 1);
+        Atomics.notify(this.#control, control.acknowledged);
+      }
+    });
+  }
+
+  /** The worker has reported the end, or has died: nothing comes after. */
+  end(outcome: RunOutcome): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    if (this.#escalation !== null) clearTimeout(this.#escalation);
+    const wasCancelled = Atomics.load(this.#control, control.request) === requests.cancel;
+    const seen: RunOutcome = outcome.kind === 'crashed' && wasCancelled ? { kind: 'cancelled' } : outcome;
+    void this.#delivered.then(() => {
+      this.onFinished();
+      this.#finished.resolve(this.#rejection === null ? seen : { kind: 'undelivered', error: this.#rejection.error });
+    });
+  }
+
+  #ask(wanted: RequestName): void {
+    if (this.#ended) return;
+    raiseRequest(this.#control, wanted);
+    this.#escalation ??= setTimeout(() => this.#escalate(), this.#escalationMs);
+  }
+
+  /** A worker that waits for its handlers is not to blame; any other silence ends it. */
+  #escalate(): void {
+    this.#escalation = null;
+    if (this.#outstanding > 0) this.#escalation = setTimeout(() => this.#escalate(), this.#escalationMs);
+    else void this.#thread.terminate();
+  }
+}

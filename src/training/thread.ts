@@ -1,0 +1,52 @@
+/** One worker thread, and how it ends. */
+import { Worker } from 'node:worker_threads';
+import type { FromWorker, ToWorker, WorkerOptions } from './protocol.ts';
+import type { CodedError } from './request.ts';
+
+export interface ThreadOptions extends WorkerOptions {
+  readonly entry: URL;
+  /** Heap limit in MiB; absent: Node's own. */
+  readonly max_heap_mb?: number | undefined;
+}
+
+export interface ThreadEvents {
+  onMessage(message: FromWorker): void;
+  /** The thread is gone, whatever ended it; nothing comes after. */
+  onExit(error: CodedError & { readonly code: 'worker_crashed' | 'out_of_memory' }): void;
+}
+
+export class Thread {
+  readonly #worker: Worker;
+  #failure: Error | null = null;
+
+  constructor({ entry, max_heap_mb, niceness }: ThreadOptions, events: ThreadEvents) {
+    this.#worker = new Worker(entry, {
+      workerData: { niceness } satisfies WorkerOptions,
+      // What the process was started with (a debugger's port, a test runner's loader) is not for its threads.
+      execArgv: [],
+      resourceLimits: max_heap_mb === undefined ? {} : { maxOldGenerationSizeMb: max_heap_mb },
+    });
+    this.#worker.on('message', events.onMessage);
+    this.#worker.on('error', (error) => {
+      this.#failure = error as Error;
+    });
+    this.#worker.on('exit', (code) => events.onExit(exitError(code, this.#failure)));
+  }
+
+  post(message: ToWorker, transfer: readonly ArrayBuffer[] = []): void {
+    this.#worker.postMessage(message, transfer);
+  }
+
+  async terminate(): Promise<void> {
+    await this.#worker.terminate();
+  }
+}
+
+function exitError(code: number, failure: Error | null) {
+  const outOfMemory = failure !== null && 'code' in failure && failure.code === 'ERR_WORKER_OUT_OF_MEMORY';
+  const reason = failure === null ? `it exited with code ${code}` : failure.message;
+  return {
+    code: outOfMemory ? ('out_of_memory' as const) : ('worker_crashed' as const),
+    message: `The worker thread died: ${reason}`,
+  };
+}

@@ -1,0 +1,48 @@
+/** Entry of a worker thread: takes one request after the other. */
+import { readlinkSync } from 'node:fs';
+import { setPriority } from 'node:os';
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { codedError } from './coded-error.ts';
+import { answer } from './inference.ts';
+import type { FromWorker, RunEnd, ToWorker, WorkerOptions } from './protocol.ts';
+import { Session } from './session.ts';
+
+const port = parentPort!;
+const options = workerData as WorkerOptions;
+
+function send(message: FromWorker, transfer: readonly ArrayBuffer[] = []): void {
+  port.postMessage(message, transfer);
+}
+
+function carryOut({ request, checkpoint, control, settings }: ToWorker & { readonly type: 'run' }): RunEnd {
+  try {
+    const receive = (): ToWorker | undefined => receiveMessageOnPort(port)?.message;
+    const now = performance.now.bind(performance);
+    return new Session(request, checkpoint, settings, { control, send, receive, now }).carryOut();
+  } catch (thrown) {
+    const error = codedError(thrown);
+    return { kind: 'error', stop_reason: error.code === 'out_of_memory' ? 'out_of_memory' : 'worker_crashed', error };
+  }
+}
+
+/** On Linux a thread has a priority of its own: lowered, training leaves the processor to the API when it needs it. */
+function lowerPriority(): void {
+  try {
+    setPriority(Number(readlinkSync('/proc/thread-self').split('/').at(-1)), options.niceness);
+  } catch {
+    // Another system, or not allowed: training competes at normal priority.
+  }
+}
+
+port.on('message', (message: ToWorker) => {
+  if (message.type === 'run') send({ type: 'ended', end: carryOut(message) });
+  if (message.type !== 'question') return;
+  try {
+    send({ type: 'answer', id: message.id, answer: answer(message.question) });
+  } catch (thrown) {
+    send({ type: 'refused', id: message.id, error: codedError(thrown) });
+  }
+});
+
+if (options.niceness !== 0) lowerPriority();
+send({ type: 'online' });
