@@ -152,6 +152,13 @@ export const problemCodes = {
 
 export type ProblemCode = keyof typeof problemCodes;
 
+/** A limit that a request met, by the name that the catalog lists. */
+export interface MetLimit {
+  readonly name: string;
+  readonly value: number;
+  readonly estimate?: number | undefined;
+}
+
 /** One thing that is wrong with a request. */
 export interface Problem {
   /** RFC 6901 pointer into the body (`''` is the whole body), `?name` for a query parameter, `{name}` for a path parameter, a header's name for a header. */
@@ -161,6 +168,7 @@ export interface Problem {
   readonly detail: string;
   readonly allowed?: readonly string[] | undefined;
   readonly did_you_mean?: string | undefined;
+  readonly limit?: MetLimit | undefined;
 }
 
 /** Extension members of a problem document besides those of RFC 9457. */
@@ -196,12 +204,15 @@ export class ProblemError extends Error {
 /** The `type` member: a name for the kind of error that stays the same wherever the service runs. */
 export const errorType = (code: ErrorCode): string => `urn:trainyard:error:${code}`;
 
-/** Refuses a request for the given problems; does nothing when there are none. */
+/**
+ * Refuses a request for the given problems; does nothing when there are none.
+ * @throws {ProblemError} with every problem, and the first limit that was met.
+ */
 export function refuse(problems: readonly Problem[], code: ErrorCode = 'validation_failed'): void {
   if (problems.length === 0) return;
   const [first] = problems;
   const detail = problems.length === 1 ? first.detail : `${problems.length} problems; the first: ${first.detail}`;
-  throw new ProblemError(code, detail, { errors: problems });
+  throw new ProblemError(code, detail, { errors: problems, limit: problems.find(({ limit }) => limit)?.limit });
 }
 
 /** The 404 of a resource: `notFound('network', id)`. */

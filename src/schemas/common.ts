@@ -4,13 +4,11 @@ import { limits } from '../config.ts';
 import type { CheckParams } from './issues.ts';
 
 /** A float that may be non-finite: JSON has no NaN, so three strings stand for what it lacks. */
-export const finiteOrNot = z
-  .union([z.number(), z.literal('NaN'), z.literal('Infinity'), z.literal('-Infinity')])
-  .meta({
-    id: 'Float',
-    description:
-      'A float64. JSON has no NaN, so the strings "NaN", "Infinity" and "-Infinity" stand for what is not finite.',
-  });
+export const finiteOrNot = z.union([z.number(), z.literal('NaN'), z.literal('Infinity'), z.literal('-Infinity')]).meta({
+  id: 'Float',
+  description:
+    'A float64. JSON has no NaN, so the strings "NaN", "Infinity" and "-Infinity" stand for what is not finite.',
+});
 
 export type WireFloat = z.output<typeof finiteOrNot>;
 

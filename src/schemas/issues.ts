@@ -18,9 +18,11 @@ export function jsonPointer(path: Path): string {
   return path.map((key) => `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 }
 
-/** The name that was probably meant: at most a third of its letters differ (and one letter always may). */
+/** The name that was probably meant: the only one that begins like it, or one in which at most a third of the letters differ. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   if (known.length === 0 || name.length > 100) return undefined;
+  const extended = known.filter((candidate) => name.length >= 3 && candidate.startsWith(name.toLowerCase()));
+  if (extended.length === 1) return extended[0];
   const best = closest(name.toLowerCase(), [...known]);
   return distance(name.toLowerCase(), best) <= Math.max(1, Math.ceil(best.length / 3)) ? best : undefined;
 }

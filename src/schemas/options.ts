@@ -44,12 +44,10 @@ export function specSchema<T extends Table, S = Spec<T>>(
   about: { readonly id: string; readonly description: string; readonly extra?: Readonly<Record<string, z.ZodType>> },
 ): z.ZodType<S> {
   const objects = Object.entries<Entry>(table).map(([name, entry]) =>
-    z
-      .strictObject({ name: z.literal(name), ...optionShape(entry.options), ...about.extra })
-      .meta({
-        title: name,
-        description: entry.formula === undefined ? entry.description : `${entry.description} \`${entry.formula}\``,
-      }),
+    z.strictObject({ name: z.literal(name), ...optionShape(entry.options), ...about.extra }).meta({
+      title: name,
+      description: entry.formula === undefined ? entry.description : `${entry.description} \`${entry.formula}\``,
+    }),
   );
   const bare = z.enum(names(table)).superRefine((name, context) => {
     if (isComplete(table[name])) return;

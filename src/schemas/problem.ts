@@ -3,17 +3,23 @@ import { z } from 'zod';
 import { errorCodes, problemCodes } from '../errors.ts';
 import { names } from './common.ts';
 
+const metLimit = z
+  .strictObject({ name: z.string(), value: z.number(), estimate: z.number().optional() })
+  .meta({
+    id: 'MetLimit',
+    description: 'A limit of the service that the request is over; `GET /v1/catalog` lists all limits.',
+  });
+
 export const problem = z
   .strictObject({
-    pointer: z
-      .string()
-      .meta({
-        description: 'RFC 6901 pointer into the body (empty: the whole body), or `?name` for a query parameter.',
-      }),
+    pointer: z.string().meta({
+      description: 'RFC 6901 pointer into the body (empty: the whole body), or `?name` for a query parameter.',
+    }),
     code: z.enum(names(problemCodes)),
     detail: z.string(),
     allowed: z.array(z.string()).optional().meta({ description: 'The names that can stand here.' }),
     did_you_mean: z.string().optional(),
+    limit: metLimit.optional(),
   })
   .meta({ id: 'FieldProblem', description: 'One thing that is wrong with the request.' });
 
@@ -29,10 +35,7 @@ export const problemDocument = z
     errors: z.array(problem).optional().meta({ description: 'Every problem of the request.' }),
     current_state: z.string().optional(),
     allowed_actions: z.array(z.string()).optional(),
-    limit: z
-      .strictObject({ name: z.string(), value: z.number(), estimate: z.number().optional() })
-      .optional()
-      .meta({ description: 'The limit that was met.' }),
+    limit: metLimit.optional(),
     retry_after: z.number().optional().meta({ description: 'Seconds, as in the header `Retry-After`.' }),
   })
   .meta({ id: 'Problem', description: 'An error (RFC 9457).' });
