@@ -13,6 +13,12 @@ import { float64 } from '../math/float64.ts';
 import type { FunctionBuilder, Index } from './assembler.ts';
 import type { Opcode } from './opcodes.ts';
 
+interface Traits {
+  readonly constant?: number;
+  readonly cheap?: boolean;
+  readonly invariant?: boolean;
+}
+
 /** One vector value, emitted where it is used. */
 export class Expression {
   readonly id: number;
@@ -23,22 +29,19 @@ export class Expression {
   readonly constant: number | undefined;
   /** Whether evaluating it again is as cheap as reading a local. */
   readonly cheap: boolean;
+  /** Whether its value stays the same during a call of the function. */
+  readonly invariant: boolean;
   /** Uses not yet emitted, while `run` is at work. */
   uses = 0;
   local: Index | undefined;
 
-  constructor(
-    id: number,
-    operands: readonly Expression[],
-    emit: (f: FunctionBuilder) => void,
-    constant?: number,
-    cheap = false,
-  ) {
+  constructor(id: number, operands: readonly Expression[], emit: (f: FunctionBuilder) => void, traits: Traits) {
     this.id = id;
     this.operands = operands;
     this.emit = emit;
-    this.constant = constant;
-    this.cheap = cheap;
+    this.constant = traits.constant;
+    this.invariant = traits.invariant ?? traits.constant !== undefined;
+    this.cheap = traits.cheap ?? this.invariant;
   }
 }
 
@@ -106,6 +109,7 @@ export class Lanes implements Arithmetic<Expression, Mask> {
   readonly #f: FunctionBuilder;
   readonly #scalar: Arithmetic<number, boolean>;
   readonly #nodes = new Map<string, Expression>();
+  readonly #invariants = new Map<string, Expression>();
   readonly #freeLocals: Index[] = [];
   readonly #locals: Index[] = [];
   #count = 0;
@@ -121,7 +125,7 @@ export class Lanes implements Arithmetic<Expression, Mask> {
   constant(value: number): Expression {
     const rounded = this.#scalar.constant(value);
     const bytes = splatBytes(this.precision, rounded);
-    return this.#node(`constant ${bytes.join()}`, [], (f) => f.get(f.constant(bytes)), rounded);
+    return this.#node(`constant ${bytes.join()}`, [], (f) => f.get(f.constant(bytes)), { constant: rounded });
   }
 
   /** A vector at a local's address plus an offset. Loads before and after a store of the same place need a `forget` between. */
@@ -132,12 +136,37 @@ export class Lanes implements Arithmetic<Expression, Mask> {
   /** One number in memory, in every lane. `again` reads it anew at every use, which spares registers. */
   loadSplat(base: Index, offset: number, again = false): Expression {
     const emit = (f: FunctionBuilder) => f.get(base).memory(this.shape.splat, offset);
-    return this.#node(`splat ${base} ${offset}`, [], emit, undefined, again);
+    return this.#node(`splat ${base} ${offset}`, [], emit, { cheap: again });
+  }
+
+  /** One number in memory that does not change during a call, in every lane: read once, before everything else. */
+  loadInvariant(base: Index, offset: number): Expression {
+    return this.#hoisted(`invariant ${base} ${offset}`, (f) => f.get(base).memory(this.shape.splat, offset));
+  }
+
+  /** A vector of four 32-bit words, whatever the precision. */
+  words(values: readonly number[]): Expression {
+    const bytes = new Uint8Array(Uint32Array.from(values).buffer);
+    return this.#node(`words ${values.join()}`, [], (f) => f.get(f.constant(bytes)), { invariant: true });
+  }
+
+  /** One 32-bit word in memory that does not change during a call, in four lanes. */
+  loadInvariantWord(base: Index, offset: number): Expression {
+    return this.#hoisted(`word ${base} ${offset}`, (f) => f.get(base).memory('v128.load32_splat', offset));
+  }
+
+  /** The 32-bit words `indices` of a and b put end to end. */
+  shuffleWords(a: Expression, b: Expression, indices: readonly number[]): Expression {
+    return this.operation(
+      'i8x16.shuffle',
+      [a, b],
+      indices.flatMap((word) => [0, 1, 2, 3].map((byte) => word * 4 + byte)),
+    );
   }
 
   /** The present value of a local. */
   local(local: Index): Expression {
-    return this.#node(`local ${local}`, [], (f) => f.get(local), undefined, true);
+    return this.#node(`local ${local}`, [], (f) => f.get(local), { cheap: true });
   }
 
   add(a: Expression, b: Expression): Expression {
@@ -245,7 +274,7 @@ export class Lanes implements Arithmetic<Expression, Mask> {
   /** Any instruction from vectors to a vector, with its immediate bytes where it has some. */
   operation(opcode: Opcode, operands: readonly Expression[], lanes?: readonly number[]): Expression {
     const key = `${opcode} ${operands.map((operand) => operand.id).join()} ${lanes?.join() ?? ''}`;
-    return this.#node(key, operands, (f) => (lanes === undefined ? f.op(opcode) : f.shuffle(lanes)));
+    return this.#instruction(key, operands, (f) => (lanes === undefined ? f.op(opcode) : f.shuffle(lanes)));
   }
 
   /** The lanes `indices` of a and b put end to end. */
@@ -317,14 +346,39 @@ export class Lanes implements Arithmetic<Expression, Mask> {
     key: string,
     operands: readonly Expression[],
     emit: (f: FunctionBuilder) => void,
-    constant?: number,
-    cheap = constant !== undefined,
+    traits: Traits = {},
   ): Expression {
-    const known = this.#nodes.get(key);
+    const known = this.#nodes.get(key) ?? this.#invariants.get(key);
     if (known !== undefined) return known;
-    const node = new Expression(this.#count++, operands, emit, constant, cheap);
-    this.#nodes.set(key, node);
+    const node = new Expression(this.#count++, operands, emit, traits);
+    (node.invariant ? this.#invariants : this.#nodes).set(key, node);
     return node;
+  }
+
+  /** An instruction on values that do not change during a call moves in front of everything else. */
+  #instruction(key: string, operands: readonly Expression[], emit: (f: FunctionBuilder) => void): Expression {
+    if (!operands.every((operand) => operand.invariant)) return this.#node(key, operands, emit);
+    return this.#hoisted(key, (f) => {
+      for (const operand of operands) operand.emit(f);
+      emit(f);
+    });
+  }
+
+  /** A value set in the function's prologue, on its first use. */
+  #hoisted(key: string, emit: (f: FunctionBuilder) => void): Expression {
+    let local: Index | undefined;
+    const read = (f: FunctionBuilder) => {
+      if (local === undefined) {
+        const home = f.local('v128');
+        f.prologue(() => {
+          emit(f);
+          f.set(home);
+        });
+        local = home;
+      }
+      f.get(local);
+    };
+    return this.#node(key, [], read, { invariant: true });
   }
 
   #numeric(name: NumericOperation, ...operands: Expression[]): Expression {
@@ -338,12 +392,12 @@ export class Lanes implements Arithmetic<Expression, Mask> {
 
   #integerConstant(bits: bigint): Expression {
     const bytes = integerBytes(this.precision, bits);
-    return this.#node(`bits ${bits}`, [], (f) => f.get(f.constant(bytes)), undefined, true);
+    return this.#node(`bits ${bits}`, [], (f) => f.get(f.constant(bytes)), { invariant: true });
   }
 
   #shift(opcode: Opcode, a: Expression): Expression {
     const bits = this.shape.significandBits;
-    return this.#node(`${opcode} ${a.id} ${bits}`, [a], (f) => f.i32(bits).op(opcode));
+    return this.#instruction(`${opcode} ${a.id} ${bits}`, [a], (f) => f.i32(bits).op(opcode));
   }
 
   #push(node: Expression): void {

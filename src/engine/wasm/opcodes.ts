@@ -81,6 +81,7 @@ export const opcodes = {
   'f32x4.replace_lane': simd(0x20),
   'f64x2.replace_lane': simd(0x22),
   'i32x4.eq': simd(0x37),
+  'i32x4.lt_u': simd(0x3a),
   'f32x4.eq': simd(0x41),
   'f32x4.lt': simd(0x43),
   'f32x4.le': simd(0x45),

@@ -1,0 +1,261 @@
+/** The backward kernels: δ of the layer below by tiles, gradients by tiles whose epilogue is the optimizer's update. */
+import type { PlannedLayer } from '../backend.ts';
+import { biasOptions, type Optimizer } from '../optimizers.ts';
+import type { Resolved } from '../options.ts';
+import type { Index } from './assembler.ts';
+import type { Expression, Lanes, Sink } from './expression.ts';
+import { activationTraits, inPairs, tileAddress } from './forward.ts';
+import {
+  addKernel,
+  forSampleGroups,
+  type Kernel,
+  type KernelContext,
+  loadColumns,
+  multiplied,
+  storeColumns,
+} from './kernel.ts';
+import type { LayerLayout, Rows } from './layout.ts';
+import { emitElementwise, emitProduct } from './product.ts';
+import { scalarOffset } from './scalars.ts';
+
+/** dLoss/da·mask·f'(y) for one vector; `element` addresses a row of one common stride. */
+function throughActivation(
+  o: Lanes,
+  { layer, activationInputs: y, activations: a }: LayerLayout,
+  gradient: Expression,
+  load: (rows: Rows) => Expression,
+): Expression {
+  const { entry, options } = layer.activation;
+  if (entry.kind === 'rowwise') throw new TypeError('not an elementwise activation');
+  return o.mul(gradient, entry.derivative(o, load(y), load(a), options));
+}
+
+/**
+ * dLoss/d(outputs of the layer below)[row][k] = Σ_unit δ[row][unit]·W[unit][k], and times the derivative of the layer
+ * below's activation where that fits into the epilogue. Both [rows, units of the layer below].
+ */
+export function propagateKernel(context: KernelContext, current: LayerLayout, below: LayerLayout): Index {
+  const { layout } = context;
+  const { transposed, deltas } = current;
+  if (transposed === null) throw new TypeError('the first layer propagates nothing');
+  const fused = below.mask === null && activationTraits(below.layer, context).derivativeFits;
+  return addKernel(context, (kernel) => {
+    const { f, o, count } = kernel;
+    const target = tileAddress(kernel, below.deltas);
+    emitProduct(
+      f,
+      o,
+      layout.tile,
+      {
+        a: deltas.base,
+        aRow: deltas.stride,
+        aTerm: layout.bytesPerNumber,
+        b: transposed.offset,
+        bPanel: transposed.width * transposed.inner * layout.bytesPerNumber,
+        bTerm: (vectors) => vectors * 16,
+        terms: transposed.inner,
+        rows: { local: count },
+        usualRemainder: layout.batch % layout.tile.rows,
+        columns: transposed.columns,
+      },
+      target.begin,
+      ({ row, vectors, values }) =>
+        inPairs(o, vectors, (v) => {
+          const offset = row * below.deltas.stride + v * 16;
+          // All rows of one layer have the same stride.
+          const load = (rows: Rows) => o.load(target.at, rows.base + offset);
+          const value = fused ? throughActivation(o, below, values[v], load) : values[v];
+          return [{ value, base: target.at, offset: below.deltas.base + offset }];
+        }),
+    );
+  });
+}
+
+/** What remains between `propagateKernel` and dLoss/dy: mask and activation in a pass of their own; null if nothing does. */
+export function hiddenDeltaKernel(context: KernelContext, current: LayerLayout): Index | null {
+  if (current.layer.activation.entry.kind === 'rowwise') return rowwiseDeltaKernel(context, current);
+  if (current.mask === null && activationTraits(current.layer, context).derivativeFits) return null;
+  return addKernel(context, ({ f, o, count }) => {
+    const { deltas, columns, mask } = current;
+    emitElementwise(f, o, { rows: { local: count }, columns, stride: deltas.stride }, (element, v) => {
+      const load = (rows: Rows) => o.load(element, rows.base + v);
+      const gradient = mask === null ? load(deltas) : o.mul(load(deltas), load(mask));
+      return [{ value: throughActivation(o, current, gradient, load), base: element, offset: deltas.base + v }];
+    });
+  });
+}
+
+function rowwiseDeltaKernel(context: KernelContext, current: LayerLayout): Index {
+  const { entry } = current.layer.activation;
+  if (entry.kind !== 'rowwise') throw new TypeError('not a rowwise activation');
+  const { activations: a, deltas, layer, mask } = current;
+  return addKernel(context, (kernel) => {
+    const { f, o } = kernel;
+    forSampleGroups(kernel, (sample) => {
+      const at = multiplied(f, sample, a.stride);
+      const factors = mask === null ? null : loadColumns(o, mask, at, 0, layer.units);
+      const gradient = loadColumns(o, deltas, at, 0, layer.units).map((g, k) => (factors ? o.mul(g, factors[k]) : g));
+      entry.backward(o, loadColumns(o, a, at, 0, layer.units), gradient, 0, layer.units);
+      o.run(storeColumns(o, deltas, at, 0, gradient));
+    });
+  });
+}
+
+/** How a finished gradient is used: it updates its parameter at once, or is stored to be clipped first. */
+export interface UpdateRule {
+  readonly optimizer: Resolved<Optimizer>;
+  readonly clip: { readonly kind: 'none' | 'norm' } | { readonly kind: 'value'; readonly limit: number };
+}
+
+/** The stores that follow from a gradient: those of the update, or the one into the gradient block. */
+export function gradientSinks(
+  context: KernelContext,
+  kernel: Kernel,
+  rule: UpdateRule,
+  place: { readonly base: Index; readonly offset: number },
+  gradient: Expression,
+  decays: boolean,
+): Sink[] {
+  const { layout } = context;
+  if (rule.clip.kind === 'norm')
+    return [{ value: gradient, base: place.base, offset: layout.gradients + place.offset }];
+  return updateSinks(context, kernel, rule, place, gradient, decays);
+}
+
+/** p, slots ← update(p, g, slots) for one vector at `base` + `offset` within the block. */
+export function updateSinks(
+  { layout }: KernelContext,
+  { o, zero }: Kernel,
+  { optimizer, clip }: UpdateRule,
+  { base, offset }: { readonly base: Index; readonly offset: number },
+  gradient: Expression,
+  decays: boolean,
+): Sink[] {
+  const scalars: Record<string, Expression> = {};
+  for (const name of layout.optimizerScalars) scalars[name] = o.loadInvariant(zero, scalarOffset(layout, name));
+  const places = [layout.parameters, ...layout.slots].map((block) => block + offset);
+  const [parameter, ...slots] = places.map((place) => o.load(base, place));
+  const clipped = clip.kind === 'value' ? clippedByValue(o, gradient, clip.limit) : gradient;
+  const options = decays ? optimizer.options : biasOptions(optimizer.options);
+  const updated = optimizer.entry.update(o, { parameter, gradient: clipped, slots, scalars }, options);
+  return [updated.parameter, ...updated.slots].map((value, i) => ({ value, base, offset: places[i] }));
+}
+
+/** As clipping.ts; an infinite gradient becomes NaN, so that it is not hidden. */
+function clippedByValue(o: Lanes, gradient: Expression, maxValue: number): Expression {
+  const limit = o.constant(maxValue);
+  const clipped = o.minimum(o.maximum(gradient, o.neg(limit)), limit);
+  return o.mulAdd(gradient, o.constant(0), clipped);
+}
+
+/** g + 2·l2·w + l1·sign(w). */
+function withPenalty(o: Lanes, { l1, l2 }: PlannedLayer, gradient: Expression, weight: () => Expression): Expression {
+  let g = gradient;
+  if (l2 !== 0) g = o.mulAdd(o.constant(2 * l2), weight(), g);
+  if (l1 === 0) return g;
+  const [zero, step] = [o.constant(0), o.constant(l1)];
+  const slope = o.select(o.less(zero, weight()), step, o.select(o.less(weight(), zero), o.neg(step), zero));
+  return o.add(g, slope);
+}
+
+/** dW[k][unit] = Σ_row inputs[row][k]·δ[row][unit], used where it stands: in the registers of the tile. */
+export function weightGradientKernel(
+  context: KernelContext,
+  inputs: Rows,
+  current: LayerLayout,
+  rule: UpdateRule,
+): Index {
+  const { layout } = context;
+  const { weights, deltas, layer } = current;
+  return addKernel(context, (kernel) => {
+    const { f, o, count } = kernel;
+    const at = f.local('i32');
+    emitProduct(
+      f,
+      o,
+      layout.tile,
+      {
+        a: inputs.base,
+        aRow: layout.bytesPerNumber,
+        aTerm: inputs.stride,
+        b: deltas.base,
+        bPanel: layout.tile.vectors * 16,
+        bTerm: () => deltas.stride,
+        terms: { local: count },
+        rows: weights.inner,
+        usualRemainder: 0,
+        columns: weights.columns,
+      },
+      ({ panel, firstRow, vectors }) => {
+        f.get(panel)
+          .i32(weights.width * weights.inner * layout.bytesPerNumber)
+          .op('i32.mul');
+        f.get(firstRow)
+          .i32(vectors * 16)
+          .op('i32.mul')
+          .op('i32.add')
+          .set(at);
+      },
+      ({ row, vectors, values }) =>
+        inPairs(o, vectors, (v) => {
+          const offset = weights.offset + (row * vectors + v) * 16;
+          const weight = () => o.load(at, layout.parameters + offset);
+          const gradient = withPenalty(o, layer, values[v], weight);
+          return gradientSinks(context, kernel, rule, { base: at, offset }, gradient, true);
+        }),
+    );
+  });
+}
+
+/** db[unit] = Σ_row δ[row][unit], rows ascending. */
+export function biasGradientKernel(context: KernelContext, current: LayerLayout, rule: UpdateRule): Index | null {
+  const { biases, deltas, columns } = current;
+  if (biases === null) return null;
+  return addKernel(context, (kernel) => {
+    const { f, o, count, zero } = kernel;
+    const vectors = columns / o.shape.lanes;
+    const [column, row, at] = [f.local('i32'), f.local('i32'), f.local('i32')];
+    const emitColumns = (group: number) => {
+      const sums = Array.from({ length: group }, () => o.newLocal());
+      for (const sum of sums) f.v128(new Uint8Array(16)).set(sum);
+      f.i32(0).set(row).get(column).set(at);
+      f.whileBelow(row, { local: count }, 1, () => {
+        o.run(sums.map((sum, v) => ({ value: o.add(o.local(sum), o.load(at, deltas.base + v * 16)), local: sum })));
+        f.increment(at, deltas.stride);
+      });
+      for (let v = 0; v < group; v++) {
+        o.run(gradientSinks(context, kernel, rule, { base: column, offset: biases + v * 16 }, o.local(sums[v]), false));
+      }
+      o.clearLocals();
+      f.increment(column, group * 16);
+    };
+    f.get(zero).set(column);
+    const whole = vectors - (vectors % BIAS_VECTORS);
+    f.whileBelow(column, whole * 16, 0, () => emitColumns(BIAS_VECTORS));
+    if (vectors > whole) emitColumns(vectors - whole);
+  });
+}
+
+/** Vectors of biases summed side by side, to hide the latency of the additions. */
+const BIAS_VECTORS = 4;
+
+/** The update of the whole block from stored gradients, scaled by the clip factor. */
+export function updateKernel(context: KernelContext, rule: UpdateRule): Index {
+  const { layout } = context;
+  return addKernel(context, (kernel) => {
+    const { f, o, zero } = kernel;
+    const segments = layout.layers.flatMap(({ weights, biases, gamma, beta, columns }) => [
+      { start: weights.offset, bytes: weights.inner * weights.columns * layout.bytesPerNumber, decays: true },
+      ...[biases, gamma, beta]
+        .filter((offset) => offset !== null)
+        .map((start) => ({ start, bytes: columns * layout.bytesPerNumber, decays: false })),
+    ]);
+    for (const { start, bytes, decays } of segments) {
+      emitElementwise(f, o, { rows: 1, columns: (bytes / 16) * o.shape.lanes, stride: 0 }, (element, v) => {
+        const factor = o.loadInvariant(zero, scalarOffset(layout, 'clip_factor'));
+        const gradient = o.mul(factor, o.load(element, layout.gradients + start + v));
+        return updateSinks(context, kernel, rule, { base: element, offset: start + v }, gradient, decays);
+      });
+    }
+  });
+}

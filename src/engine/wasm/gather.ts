@@ -1,0 +1,75 @@
+/** Copies the chosen rows of the data set into the batch. */
+import type { FunctionBuilder, Index } from './assembler.ts';
+import { addKernel, type KernelContext } from './kernel.ts';
+import { wordOffset } from './scalars.ts';
+
+/** Rows of more bytes are left to `memory.copy`, whose call costs as much as a few dozen vector moves. */
+const UNROLLED_BYTES = 512;
+
+/** Row i of the batch ← row order[i] of the data: inputs, targets or label, weight. */
+export function gatherKernel(context: KernelContext): Index {
+  const { layout } = context;
+  const { plan, bytesPerNumber: bytes, inputs, targets } = layout;
+  const labels = plan.loss.entry.target_domain.kind === 'label';
+  return addKernel(context, ({ f, count, zero }) => {
+    const [i, row] = [f.local('i32'), f.local('i32')];
+    f.whileBelow(i, { local: count }, 1, () => {
+      f.get(i).i32(2).op('i32.shl').memory('i32.load', layout.order).set(row);
+      const source = (name: 'inputs' | 'targets' | 'weights', width: number) => {
+        const from = f.local('i32');
+        f.get(row)
+          .i32(width)
+          .op('i32.mul')
+          .get(zero)
+          .memory('i32.load', wordOffset(layout, name))
+          .op('i32.add')
+          .set(from);
+        return from;
+      };
+      const width = plan.input_size * bytes;
+      copyRow(f, source('inputs', width), { index: i, base: inputs.base, stride: inputs.stride }, width);
+      if (labels) copyNumber(f, source('targets', bytes), { index: i, base: targets.base }, bytes);
+      else {
+        const targetWidth = plan.output_size * bytes;
+        copyRow(
+          f,
+          source('targets', targetWidth),
+          { index: i, base: targets.base, stride: targets.stride },
+          targetWidth,
+        );
+      }
+      if (layout.weighted) copyNumber(f, source('weights', bytes), { index: i, base: layout.rowWeights }, bytes);
+    });
+  });
+}
+
+/** Whole vectors: what is copied past the end of a row lands in its padding. */
+function copyRow(
+  f: FunctionBuilder,
+  from: Index,
+  to: { readonly index: Index; readonly base: number; readonly stride: number },
+  width: number,
+): void {
+  const at = f.local('i32');
+  f.get(to.index).i32(to.stride).op('i32.mul').set(at);
+  if (width > UNROLLED_BYTES) {
+    f.get(at).i32(to.base).op('i32.add').get(from).i32(width).bulk('memory.copy');
+    return;
+  }
+  for (let offset = 0; offset < width; offset += 16) {
+    f.get(at)
+      .get(from)
+      .memory('v128.load', offset)
+      .memory('v128.store', to.base + offset);
+  }
+}
+
+function copyNumber(
+  f: FunctionBuilder,
+  from: Index,
+  to: { readonly index: Index; readonly base: number },
+  bytes: 4 | 8,
+): void {
+  const type = bytes === 4 ? 'f32' : 'f64';
+  f.get(to.index).i32(bytes).op('i32.mul').get(from).memory(`${type}.load`).memory(`${type}.store`, to.base);
+}

@@ -1,0 +1,266 @@
+/**
+ * Where everything lies in the memory of a compiled network. All places are byte addresses.
+ *
+ * Weights are kept in panels: `width` columns (units) side by side, one row per input, so that a tile of the forward
+ * product reads them in order and a tile of the gradient updates them in order. A second copy, transposed, serves the
+ * backward product. Parameters, each optimizer slot and (where gradients must be seen as a whole) the gradients are
+ * blocks of one and the same layout, so a moment lies at a fixed distance from its parameter.
+ */
+import type { FloatArray, Plan, PlannedLayer, TensorSlice } from '../backend.ts';
+import { shapes } from './expression.ts';
+import type { Tile } from './product.ts';
+
+/** A matrix in panels of columns: panel p begins at `offset + p·width·inner` numbers; the last may be narrower. */
+export interface Panels {
+  /** Within its block, in bytes. */
+  readonly offset: number;
+  /** Rows: the terms of the product that reads it. */
+  readonly inner: number;
+  /** Columns with padding. */
+  readonly columns: number;
+  /** Columns of a full panel. */
+  readonly width: number;
+}
+
+/** A matrix stored row by row with padding. */
+export interface Rows {
+  readonly base: number;
+  readonly columns: number;
+  /** From row to row, in bytes. */
+  readonly stride: number;
+}
+
+export interface LayerLayout {
+  readonly layer: PlannedLayer;
+  /** Units with padding. */
+  readonly columns: number;
+  readonly weights: Panels;
+  /** Within the parameter block, in bytes; null where the layer has none. */
+  readonly biases: number | null;
+  readonly gamma: number | null;
+  readonly beta: number | null;
+  /** Wᵀ in panels, base address included; null for the first layer, whose input needs no gradient. */
+  readonly transposed: Panels | null;
+  /** z, also what normalization is given. */
+  readonly preActivations: Rows;
+  /** What the activation is given. */
+  readonly activationInputs: Rows;
+  readonly activations: Rows;
+  /** After dropout: what the layer above is given. */
+  readonly outputs: Rows;
+  readonly deltas: Rows;
+  /** Dropout factors; null without dropout. */
+  readonly mask: Rows | null;
+}
+
+export interface NetworkLayout {
+  readonly plan: Plan;
+  readonly tile: Tile;
+  readonly bytesPerNumber: 4 | 8;
+  /** Rows of the batch, and with the padding that whole tiles and whole vectors need. */
+  readonly batch: number;
+  readonly capacity: number;
+  readonly inputs: Rows;
+  /** A row of targets per sample; labels lie side by side. */
+  readonly targets: Rows;
+  /** Whether every row of the data has a weight. */
+  readonly weighted: boolean;
+  /** One per row: weights of the rows, losses of the rows. */
+  readonly rowWeights: number;
+  readonly rowLosses: number;
+  readonly layers: readonly LayerLayout[];
+  readonly parameters: number;
+  /** Size of one block of parameters, moments or gradients. */
+  readonly blockBytes: number;
+  readonly slots: readonly number[];
+  /** 0 when gradients go straight into the update. */
+  readonly gradients: number;
+  /** Copy of parameters and slots at the start of a block of steps. */
+  readonly snapshot: number;
+  /** Numbers of one step: the engine's own and the optimizer's; see scalars.ts. */
+  readonly scalars: number;
+  readonly optimizerScalars: readonly string[];
+  /** Dropout factors of one layer side by side, as the generator makes them. */
+  readonly factors: number;
+  /** Row numbers of a batch, 32-bit. */
+  readonly order: number;
+  /** 32-bit words of one step; see `wordOffset`. */
+  readonly words: number;
+  /** Results of a step; see `resultOffset`. */
+  readonly results: number;
+  /** From here on: the data set. */
+  readonly end: number;
+}
+
+const CACHE_LINE = 64;
+/** Rows a multiple of this apart fall into the same sets of the L1 cache. */
+const BAD_STRIDE = 2048;
+
+/** Prediction takes at least so many rows at a time, however small the batches of training are. */
+const CHUNK_ROWS = 64;
+
+const roundUp = (value: number, multiple: number) => Math.ceil(value / multiple) * multiple;
+
+/** Hands out consecutive places, each at a cache line. */
+class Places {
+  end: number;
+
+  constructor(start: number) {
+    this.end = start;
+  }
+
+  take(bytes: number): number {
+    const place = this.end;
+    this.end = roundUp(place + bytes, CACHE_LINE);
+    return place;
+  }
+}
+
+export interface LayoutOptions {
+  readonly plan: Plan;
+  readonly tile: Tile;
+  readonly batch: number;
+  readonly slots: number;
+  readonly storesGradients: boolean;
+  readonly labels: boolean;
+  readonly weighted: boolean;
+  /** Names of the optimizer's numbers of one step. */
+  readonly optimizerScalars: readonly string[];
+}
+
+export function createLayout({
+  plan,
+  tile,
+  batch,
+  slots,
+  storesGradients,
+  labels,
+  ...rest
+}: LayoutOptions): NetworkLayout {
+  const { bytes, lanes } = shapes[plan.precision];
+  // An even number of vectors per row of a tile is what the revectorizer needs.
+  const granule = tile.vectors % 4 === 0 ? 2 * lanes : lanes;
+  const width = tile.vectors * lanes;
+  const capacity = roundUp(roundUp(Math.max(batch, CHUNK_ROWS), tile.rows), lanes) + lanes;
+  const places = new Places(CACHE_LINE);
+  const rows = (columns: number): Rows => {
+    const padded = roundUp(columns, granule);
+    const stride =
+      roundUp(padded * bytes, 16) +
+      (padded * bytes >= BAD_STRIDE && (padded * bytes) % BAD_STRIDE === 0 ? CACHE_LINE : 0);
+    return { base: places.take(capacity * stride), columns: padded, stride };
+  };
+  const block = new Places(0);
+  const panels = (where: Places, inner: number, columns: number): Panels => {
+    const padded = roundUp(columns, granule);
+    return { offset: where.take(inner * padded * bytes), inner, columns: padded, width };
+  };
+  const scalars = places.take(64 * 8);
+  const words = places.take(CACHE_LINE);
+  const results = places.take(CACHE_LINE);
+  const order = places.take(capacity * 4);
+  const inputs = rows(plan.input_size);
+  const targets = labels ? { base: places.take(capacity * bytes), columns: 1, stride: bytes } : rows(plan.output_size);
+  const rowWeights = places.take(capacity * bytes);
+  const rowLosses = places.take(capacity * bytes);
+  const layers = plan.layers.map((layer, index): LayerLayout => {
+    const { units, normalization } = layer;
+    const vector = (present: unknown) => (present === null ? null : block.take(roundUp(units, granule) * bytes));
+    const preActivations = rows(units);
+    const activations = rows(units);
+    return {
+      layer,
+      columns: roundUp(units, granule),
+      weights: panels(block, layer.input_size, units),
+      biases: vector(layer.biases),
+      gamma: vector(normalization),
+      beta: vector(normalization),
+      transposed: index === 0 ? null : panels(places, units, layer.input_size),
+      preActivations,
+      activationInputs: normalization === null ? preActivations : rows(units),
+      activations,
+      outputs: layer.dropout === 0 ? activations : rows(units),
+      deltas: rows(units),
+      mask: layer.dropout === 0 ? null : rows(units),
+    };
+  });
+  const dropping = plan.layers.filter((layer) => layer.dropout !== 0).map((layer) => layer.units);
+  const factors = places.take((roundUp(capacity * Math.max(0, ...dropping), 16) + 16) * bytes);
+  const blockBytes = block.end;
+  const parameters = places.take(blockBytes);
+  const slotPlaces = Array.from({ length: slots }, () => places.take(blockBytes));
+  const gradients = storesGradients ? places.take(blockBytes) : 0;
+  const snapshot = places.take(blockBytes * (slots + 1));
+  return {
+    ...rest,
+    plan,
+    tile,
+    bytesPerNumber: bytes,
+    batch,
+    capacity,
+    inputs,
+    targets,
+    rowWeights,
+    rowLosses,
+    layers,
+    parameters,
+    blockBytes,
+    slots: slotPlaces,
+    gradients,
+    snapshot,
+    scalars,
+    factors,
+    order,
+    words,
+    results,
+    end: places.end,
+  };
+}
+
+/** Copies between a flat parameter buffer and a block in memory, in either direction. */
+export function copyBlock(
+  layout: NetworkLayout,
+  memory: ArrayBuffer,
+  block: number,
+  flat: FloatArray,
+  direction: 'in' | 'out',
+): void {
+  const FloatArrayOf = layout.bytesPerNumber === 4 ? Float32Array : Float64Array;
+  const numbers = new FloatArrayOf(memory, block, layout.blockBytes / layout.bytesPerNumber);
+  for (const { layer, weights, biases, gamma, beta } of layout.layers) {
+    copyPanels(numbers, weights, layout.bytesPerNumber, flat, layer.weights, direction);
+    const vectors: (readonly [number | null, TensorSlice | null | undefined])[] = [
+      [biases, layer.biases],
+      [gamma, layer.normalization?.gamma],
+      [beta, layer.normalization?.beta],
+    ];
+    for (const [offset, slice] of vectors) {
+      if (offset === null || slice === null || slice === undefined) continue;
+      const part = numbers.subarray(offset / layout.bytesPerNumber, offset / layout.bytesPerNumber + slice.length);
+      if (direction === 'in') part.set(flat.subarray(slice.offset, slice.offset + slice.length));
+      else flat.set(part, slice.offset);
+    }
+  }
+}
+
+function copyPanels(
+  numbers: FloatArray,
+  panels: Panels,
+  bytes: number,
+  flat: FloatArray,
+  slice: TensorSlice,
+  direction: 'in' | 'out',
+): void {
+  const [units, inner] = slice.shape;
+  const start = panels.offset / bytes;
+  for (let unit = 0; unit < units; unit++) {
+    const panel = Math.floor(unit / panels.width);
+    const width = Math.min(panels.width, panels.columns - panel * panels.width);
+    let packed = start + panel * panels.width * inner + (unit - panel * panels.width);
+    let position = slice.offset + unit * inner;
+    for (let k = 0; k < inner; k++, packed += width, position++) {
+      if (direction === 'in') numbers[packed] = flat[position];
+      else flat[position] = numbers[packed];
+    }
+  }
+}

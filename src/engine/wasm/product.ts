@@ -1,0 +1,230 @@
+/**
+ * The matrix product as a loop over register tiles, and the elementwise loop: the two loops of which all kernels of the
+ * tiles strategy are made. What becomes of a result is the caller's: an epilogue on values still in registers.
+ *
+ * Every element of a product has one accumulator, which starts at 0 and takes its terms in ascending order, so the
+ * shape of the tile does not change a bit of the result.
+ */
+import type { FunctionBuilder, Index } from './assembler.ts';
+import type { Expression, Lanes, Sink } from './expression.ts';
+
+/** Rows and vectors per row of the block that is accumulated in registers. */
+export interface Tile {
+  readonly rows: number;
+  readonly vectors: number;
+}
+
+/** A number known when the code is emitted, or a local that holds it. */
+export type Count = number | { readonly local: Index };
+
+/**
+ * c(i, j) = Σ_k a(i, k)·b(k, j). Element (i, k) of a lies at `a + i·aRow + k·aTerm`; b is cut into panels of columns,
+ * `b + panel·bPanel`, in which row k lies at `k·bTerm` and its columns side by side. All in bytes.
+ */
+export interface Product {
+  readonly a: number;
+  readonly aRow: number;
+  readonly aTerm: number;
+  readonly b: number;
+  /** From a panel of the full width to the next. */
+  readonly bPanel: number;
+  /** From a term to the next in a panel of `vectors` vectors. */
+  readonly bTerm: (vectors: number) => number;
+  readonly terms: Count;
+  readonly rows: Count;
+  /** Rows of the last tile in the usual case of a count in a local; other remainders compute a whole tile. */
+  readonly usualRemainder: number;
+  /** A multiple of the lanes; of twice the lanes if the tile's vectors are even. */
+  readonly columns: number;
+}
+
+/** Where a row of a finished tile stands. Locals hold byte offsets of the tile's first row and column. */
+export interface TileRow {
+  /** Row within the tile; tiles start at every `tile.rows`-th row. */
+  readonly row: number;
+  readonly vectors: number;
+  /** Number of the tile's first row. */
+  readonly firstRow: Index;
+  /** Byte offset of the tile's first column in a row of c: column · bytes. */
+  readonly column: Index;
+  /** Index of the panel. */
+  readonly panel: Index;
+  readonly values: readonly Expression[];
+}
+
+/** Terms per turn of the innermost loop. */
+const UNROLL = 4;
+
+/** The widest tile that V8 keeps in its 15 vector registers: accumulators, the row of b, one broadcast and, unfused, one product. */
+export function tileFor(vectors: number, fused: boolean): Tile {
+  return { rows: Math.floor((15 - vectors - (fused ? 1 : 2)) / vectors), vectors };
+}
+
+/** Emits the product; `epilogue` is called once per row of each tile that is emitted, and `begin` once before its rows. */
+export function emitProduct(
+  f: FunctionBuilder,
+  o: Lanes,
+  tile: Tile,
+  product: Product,
+  begin: (at: Omit<TileRow, 'row' | 'values'>) => void,
+  epilogue: (at: TileRow) => void,
+): void {
+  const vectorsInAll = product.columns / o.shape.lanes;
+  const [panels, last] = [Math.floor(vectorsInAll / tile.vectors), vectorsInAll % tile.vectors];
+  const [panel, column, b] = [f.local('i32'), f.local('i32'), f.local('i32')];
+  f.i32(0).set(panel).i32(0).set(column).i32(product.b).set(b);
+  const rowsOfPanel = (vectors: number) =>
+    emitRowTiles(f, o, tile, product, { panel, column, b, vectors }, begin, epilogue);
+  f.whileBelow(panel, panels, 1, () => {
+    rowsOfPanel(tile.vectors);
+    f.increment(column, tile.vectors * 16).increment(b, product.bPanel);
+  });
+  if (last > 0) rowsOfPanel(last);
+}
+
+interface PanelAt {
+  readonly panel: Index;
+  readonly column: Index;
+  readonly b: Index;
+  readonly vectors: number;
+}
+
+function emitRowTiles(
+  f: FunctionBuilder,
+  o: Lanes,
+  tile: Tile,
+  product: Product,
+  at: PanelAt,
+  begin: (at: Omit<TileRow, 'row' | 'values'>) => void,
+  epilogue: (at: TileRow) => void,
+): void {
+  const [firstRow, a] = [f.local('i32'), f.local('i32')];
+  const emitTile = (rows: number) => {
+    const place = { firstRow, column: at.column, panel: at.panel, vectors: at.vectors };
+    const accumulators = emitTerms(f, o, { rows, vectors: at.vectors }, product, a, at.b);
+    begin(place);
+    for (let row = 0; row < rows; row++) {
+      epilogue({ ...place, row, values: accumulators[row].map((local) => o.local(local)) });
+      o.forget();
+    }
+    o.clearLocals();
+    f.increment(a, rows * product.aRow).increment(firstRow, rows);
+  };
+  f.i32(0).set(firstRow).i32(product.a).set(a);
+  if (typeof product.rows === 'number') {
+    const whole = product.rows - (product.rows % tile.rows);
+    f.whileBelow(firstRow, whole, 0, () => emitTile(tile.rows));
+    if (product.rows > whole) emitTile(product.rows - whole);
+    return;
+  }
+  const count = product.rows.local;
+  const usual = product.usualRemainder;
+  f.block(() => {
+    f.loop(() => {
+      f.get(firstRow).get(count).op('i32.ge_s').brIf(1);
+      if (usual > 0) {
+        f.get(count).get(firstRow).op('i32.sub').i32(usual).op('i32.eq');
+        f.if(() => {
+          emitTile(usual);
+          f.br(2);
+        });
+      }
+      emitTile(tile.rows);
+      f.br(0);
+    });
+  });
+}
+
+/** The innermost loop: all terms of one tile. Returns the locals of the accumulators, [row][vector]. */
+function emitTerms(f: FunctionBuilder, o: Lanes, tile: Tile, product: Product, a: Index, b: Index): Index[][] {
+  const accumulators = Array.from({ length: tile.rows }, () =>
+    Array.from({ length: tile.vectors }, () => o.newLocal()),
+  );
+  for (const local of accumulators.flat()) f.v128(new Uint8Array(16)).set(local);
+  const [pa, pb, left] = [f.local('i32'), f.local('i32'), f.local('i32')];
+  const { aTerm, terms } = product;
+  const bTerm = product.bTerm(tile.vectors);
+  f.get(a).set(pa).get(b).set(pb);
+  const emitSome = (count: number) => {
+    for (let term = 0; term < count; term++) emitTerm(o, accumulators, product, pa, pb, term, bTerm);
+  };
+  const emitLoop = (unroll: number, enough: () => void) => {
+    enough();
+    f.if(() => {
+      f.loop(() => {
+        emitSome(unroll);
+        f.increment(pa, unroll * aTerm)
+          .increment(pb, unroll * bTerm)
+          .increment(left, -unroll);
+        enough();
+        f.brIf(0);
+      });
+    });
+  };
+  if (typeof terms === 'number') {
+    f.i32(terms).set(left);
+    if (terms >= UNROLL) emitLoop(UNROLL, () => f.get(left).i32(UNROLL).op('i32.ge_s'));
+    emitSome(terms % UNROLL);
+  } else {
+    f.get(terms.local).set(left);
+    emitLoop(UNROLL, () => f.get(left).i32(UNROLL).op('i32.ge_s'));
+    emitLoop(1, () => f.get(left).i32(0).op('i32.ne'));
+  }
+  return accumulators;
+}
+
+/** One term for every accumulator of the tile: acc(r, v) += a(r)·b(v). */
+function emitTerm(
+  o: Lanes,
+  accumulators: readonly (readonly Index[])[],
+  product: Product,
+  pa: Index,
+  pb: Index,
+  term: number,
+  bTerm: number,
+): void {
+  const columns = accumulators[0].map((_, v) => o.load(pb, term * bTerm + v * 16));
+  const sinks: Sink[] = accumulators.flatMap((row, r) => {
+    const factor = o.loadSplat(pa, r * product.aRow + term * product.aTerm);
+    return row.map((local, v) => ({ value: o.mulAdd(factor, columns[v], o.local(local)), local }));
+  });
+  o.run(sinks, true);
+}
+
+/** Vectors per turn of an elementwise loop: two, so that the revectorizer finds pairs. */
+const PAIR = 2;
+
+/**
+ * For every row and every vector of its columns: `body` gets a local with the byte offset row·stride + column·bytes and
+ * the vector's offset to add to it, and returns what is to be stored.
+ */
+export function emitElementwise(
+  f: FunctionBuilder,
+  o: Lanes,
+  shape: { readonly rows: Count; readonly columns: number; readonly stride: number },
+  body: (element: Index, vectorOffset: number) => Sink[],
+): void {
+  const [row, start, element, column] = [f.local('i32'), f.local('i32'), f.local('i32'), f.local('i32')];
+  const bytes = (shape.columns / o.shape.lanes) * 16;
+  const whole = bytes - (bytes % (PAIR * 16));
+  const emitVectors = (count: number) => {
+    const vectors = Array.from({ length: count }, (_, v) => body(element, v * 16));
+    o.run(sideBySide(vectors));
+    o.clearLocals();
+  };
+  f.i32(0).set(row).i32(0).set(start);
+  f.whileBelow(row, shape.rows, 1, () => {
+    f.get(start).set(element).i32(0).set(column);
+    f.whileBelow(column, whole, 0, () => {
+      emitVectors(PAIR);
+      f.increment(element, PAIR * 16).increment(column, PAIR * 16);
+    });
+    if (bytes > whole) emitVectors(1);
+    f.increment(start, shape.stride);
+  });
+}
+
+/** The stores of neighbouring vectors next to each other: sink 0 of each, then sink 1 of each, … */
+export function sideBySide(vectors: readonly (readonly Sink[])[]): Sink[] {
+  return vectors[0].flatMap((_, i) => vectors.map((sinks) => sinks[i]));
+}

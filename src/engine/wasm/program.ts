@@ -1,0 +1,28 @@
+/** What the back end needs of compiled code, whichever strategy it was compiled by. */
+import type { BackendState, TrainingBlock } from '../backend.ts';
+
+/** Consecutive steps of a block: rows of `order`, the step's number in the whole run, its learning rate. */
+export interface StepRange {
+  readonly block: TrainingBlock;
+  readonly batches: readonly Uint32Array[];
+  /** Indices into `batches`. */
+  readonly first: number;
+  readonly end: number;
+}
+
+/** Compiled training code with the state it works on. */
+export interface Program {
+  /**
+   * Runs steps and writes their losses to `losses[first … end)`. Ends early after the step at which `control` is set,
+   * or after a step whose loss is not finite. Returns the number of steps run.
+   */
+  run(range: StepRange, losses: Float64Array): number;
+  /** Whether all parameters and moments are finite. */
+  finite(): boolean;
+  /** Remembers the state, in place of what was remembered before. */
+  save(): void;
+  /** Goes back to the remembered state. */
+  rollBack(): void;
+  state(): BackendState;
+  restore(state: BackendState): void;
+}

@@ -1,0 +1,272 @@
+/** A network compiled by the tiles strategy, at work: its memory, the loop over steps, prediction. */
+import type { BackendState, Data, FloatArray, Plan, TrainingSetup } from '../backend.ts';
+import { clipFactor, DEFAULT_CLIP_EPSILON, globalNorm } from '../clipping.ts';
+import { reductionScale } from '../losses.ts';
+import { initialRunning, resolveOptimizer } from '../optimizers.ts';
+import type { InitialParameters } from '../plan.ts';
+import { copyBlock, type NetworkLayout } from './layout.ts';
+import { compiledModule } from './modules.ts';
+import type { Tile } from './product.ts';
+import type { Program, StepRange } from './program.ts';
+import { resultOffset, scalarOffset, wordOffset } from './scalars.ts';
+import { emitTiles, type TilesExports, type TilesOptions, tilesLayout } from './tiles.ts';
+
+const PAGE = 65536;
+/** Vectors may be read past the last number of the data. */
+const SLACK = 64;
+
+export function tilesOptions(plan: Plan, setup: TrainingSetup, data: Data, tile: Tile): TilesOptions {
+  const clip = setup.clip_gradients;
+  return {
+    plan,
+    rule: {
+      optimizer: resolveOptimizer(setup.optimizer),
+      clip:
+        clip === undefined
+          ? { kind: 'none' }
+          : 'max_value' in clip
+            ? { kind: 'value', limit: clip.max_value }
+            : { kind: 'norm' },
+    },
+    batch: Math.max(1, Math.min(setup.batch_size, data.rows)),
+    mode: setup.arithmetic,
+    tile,
+    weighted: data.weights !== undefined,
+  };
+}
+
+/** Memory that the compiled network and its data take, in bytes. */
+export function tilesMemory(options: TilesOptions, data: Data): number {
+  const layout = tilesLayout(options);
+  const numbers = data.inputs.length + data.targets.length + (data.weights?.length ?? 0);
+  return layout.end + numbers * layout.bytesPerNumber + 4 * SLACK;
+}
+
+export class TilesProgram implements Program {
+  readonly #layout: NetworkLayout;
+  readonly #options: TilesOptions;
+  readonly #setup: TrainingSetup;
+  readonly #memory: WebAssembly.Memory;
+  readonly #exports: TilesExports;
+  readonly #numbers: FloatArray;
+  readonly #order: Uint32Array;
+  readonly #words: Uint32Array;
+  readonly #running: Float64Array;
+  readonly #savedRunning: Float64Array;
+  #statistics: FloatArray;
+
+  constructor(plan: Plan, setup: TrainingSetup, data: Data, initial: InitialParameters, tile: Tile) {
+    this.#setup = setup;
+    this.#options = tilesOptions(plan, setup, data, tile);
+    const layout = tilesLayout(this.#options);
+    this.#layout = layout;
+    const pages = Math.ceil(tilesMemory(this.#options, data) / PAGE);
+    this.#memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    const module = compiledModule({ strategy: 'tiles', ...this.#options }, () => emitTiles(this.#options, layout));
+    const instance = new WebAssembly.Instance(module, { engine: { memory: this.#memory } });
+    this.#exports = instance.exports as unknown as TilesExports;
+    this.#numbers = this.#view(0, this.#memory.buffer.byteLength / layout.bytesPerNumber);
+    this.#order = new Uint32Array(this.#memory.buffer, layout.order, layout.capacity);
+    this.#words = new Uint32Array(this.#memory.buffer);
+    const { optimizer } = this.#options.rule;
+    this.#running = initialRunning(optimizer);
+    this.#savedRunning = this.#running.slice();
+    this.#statistics = initial.statistics.slice();
+    this.#placeData(data);
+    this.#fill(
+      initial.parameters,
+      optimizer.entry.slots(optimizer.options).map((slot) => slot.initial),
+    );
+  }
+
+  run({ block, batches, first, end }: StepRange, losses: Float64Array): number {
+    const lossAt = resultOffset(this.#layout, 'loss') / this.#layout.bytesPerNumber;
+    for (let index = first; index < end; index++) {
+      this.#step(batches[index], block.first_step + index, block.learning_rates[index]);
+      const loss = this.#numbers[lossAt];
+      losses[index] = loss;
+      if (loss - loss !== 0) return index - first + 1;
+      if (block.control !== undefined && Atomics.load(block.control, 0) !== 0) return index - first + 1;
+    }
+    return end - first;
+  }
+
+  #step(rows: Uint32Array, step: number, learningRate: number): void {
+    const { plan } = this.#layout;
+    const { entry, options } = this.#options.rule.optimizer;
+    this.#order.set(rows);
+    this.#setScalars(entry.step(options, this.#running, learningRate));
+    this.#setScalar('scale', reductionScale(plan.loss.entry, plan.reduction, rows.length, plan.output_size));
+    this.#setWord('step_low', step);
+    this.#setWord('step_high', Math.floor(step / 2 ** 32));
+    this.#exports.step(rows.length);
+    if (this.#exports.update === undefined) return;
+    this.#setScalar('clip_factor', this.#clipFactor());
+    this.#exports.update(rows.length);
+  }
+
+  /** The norm from the sum of squares that the module made, or term by term where that sum is not to be trusted. */
+  #clipFactor(): number {
+    const clip = this.#setup.clip_gradients;
+    if (clip === undefined || !('max_norm' in clip)) return 1;
+    const at = resultOffset(this.#layout, 'squares');
+    const squares = new Float64Array(this.#memory.buffer, at, 1)[0];
+    const safe = squares < Infinity && squares > 2 ** -900;
+    const norm = safe ? Math.sqrt(squares) : globalNorm(this.#unpacked(this.#layout.gradients));
+    return clipFactor(norm, clip.max_norm, clip.epsilon ?? DEFAULT_CLIP_EPSILON);
+  }
+
+  finite(): boolean {
+    this.#exports.check(0);
+    const { lanes, at } = { lanes: 16 / this.#layout.bytesPerNumber, at: resultOffset(this.#layout, 'check') };
+    const check = this.#view(at, lanes);
+    if (check.every((sum) => sum === 0)) return true;
+    // Padding may hold anything; only what the state shows counts.
+    const { parameters, slots } = this.state();
+    return [parameters, ...slots].every((values) => values.every((value: number) => Number.isFinite(value)));
+  }
+
+  save(): void {
+    const { parameters, snapshot } = this.#layout;
+    new Uint8Array(this.#memory.buffer).copyWithin(snapshot, parameters, parameters + this.#stateBytes);
+    this.#savedRunning.set(this.#running);
+  }
+
+  rollBack(): void {
+    const { parameters, snapshot } = this.#layout;
+    new Uint8Array(this.#memory.buffer).copyWithin(parameters, snapshot, snapshot + this.#stateBytes);
+    this.#running.set(this.#savedRunning);
+    this.#exports.refresh(0);
+  }
+
+  state(): BackendState {
+    const { parameters, slots } = this.#layout;
+    return {
+      parameters: this.#unpacked(parameters),
+      statistics: this.#statistics.slice(),
+      slots: slots.map((slot) => this.#unpacked(slot)),
+      scalars: this.#running.slice(),
+    };
+  }
+
+  restore(state: BackendState): void {
+    const { parameters, slots } = this.#layout;
+    copyBlock(this.#layout, this.#memory.buffer, parameters, state.parameters, 'in');
+    for (const [s, slot] of slots.entries()) copyBlock(this.#layout, this.#memory.buffer, slot, state.slots[s], 'in');
+    this.#statistics = state.statistics.slice();
+    this.#running.set(state.scalars);
+    this.#exports.refresh(0);
+  }
+
+  /** Outputs in inference mode, [rows, output_size]. */
+  predict(inputs: FloatArray, rows: number): FloatArray {
+    const { plan, layers } = this.#layout;
+    const { outputs } = layers[layers.length - 1];
+    const width = plan.output_size;
+    const result = new (this.#numbers.constructor as new (length: number) => FloatArray)(rows * width);
+    for (let start = 0; start < rows; start += this.#chunk) {
+      const count = Math.min(this.#chunk, rows - start);
+      this.#infer(inputs, start, count);
+      for (let row = 0; row < count; row++) {
+        result.set(this.#view(outputs.base + row * outputs.stride, width), (start + row) * width);
+      }
+    }
+    return result;
+  }
+
+  /** Σ_row scale·weight·loss of the row in float64, rows ascending, in inference mode. */
+  evaluate(data: Data): number {
+    const { plan, targets, rowLosses } = this.#layout;
+    const perRow = data.targets.length / data.rows;
+    const scale = reductionScale(plan.loss.entry, plan.reduction, data.rows, plan.output_size);
+    let mean = 0;
+    for (let start = 0; start < data.rows; start += this.#chunk) {
+      const count = Math.min(this.#chunk, data.rows - start);
+      this.#infer(data.inputs, start, count);
+      this.#placeRows(targets, data.targets, start, count, perRow);
+      this.#exports.rowLosses(count);
+      const losses = this.#view(rowLosses, count);
+      for (let row = 0; row < count; row++) mean += scale * (data.weights?.[start + row] ?? 1) * losses[row];
+    }
+    return mean;
+  }
+
+  get #chunk(): number {
+    return this.#layout.capacity - 4;
+  }
+
+  #infer(inputs: FloatArray, start: number, count: number): void {
+    this.#placeRows(this.#layout.inputs, inputs, start, count, this.#layout.plan.input_size);
+    this.#exports.infer(count);
+  }
+
+  #placeRows(
+    to: { readonly base: number; readonly stride: number },
+    values: FloatArray,
+    start: number,
+    count: number,
+    width: number,
+  ): void {
+    const bytes = this.#layout.bytesPerNumber;
+    for (let row = 0; row < count; row++) {
+      const from = (start + row) * width;
+      const at = (to.base + row * to.stride) / bytes;
+      for (let k = 0; k < width; k++) this.#numbers[at + k] = values[from + k];
+    }
+  }
+
+  get #stateBytes(): number {
+    return this.#layout.blockBytes * (1 + this.#layout.slots.length);
+  }
+
+  #view(at: number, length: number): FloatArray {
+    const { buffer } = this.#memory;
+    return this.#layout.bytesPerNumber === 4
+      ? new Float32Array(buffer, at, length)
+      : new Float64Array(buffer, at, length);
+  }
+
+  #unpacked(block: number): FloatArray {
+    const flat = new (this.#numbers.constructor as new (length: number) => FloatArray)(
+      this.#layout.plan.parameter_count,
+    );
+    copyBlock(this.#layout, this.#memory.buffer, block, flat, 'out');
+    return flat;
+  }
+
+  /** The data set behind the network; the kernels find it by its addresses. */
+  #placeData({ inputs, targets, weights }: Data): void {
+    const bytes = this.#layout.bytesPerNumber;
+    let place = this.#layout.end;
+    for (const [name, values] of [
+      ['inputs', inputs],
+      ['targets', targets],
+      ['weights', weights],
+    ] as const) {
+      if (values === undefined) continue;
+      this.#setWord(name, place);
+      this.#numbers.set(values, place / bytes);
+      place = Math.ceil((place + values.length * bytes) / SLACK) * SLACK + SLACK;
+    }
+    this.#setWord('seed_low', this.#setup.seed);
+    this.#setWord('seed_high', Math.floor(this.#setup.seed / 2 ** 32));
+  }
+
+  #fill(parameters: FloatArray, initialSlots: readonly number[]): void {
+    const length = this.#layout.plan.parameter_count;
+    const slots = initialSlots.map((value) => new Float64Array(length).fill(value));
+    this.restore({ parameters, slots, statistics: this.#statistics, scalars: this.#running });
+  }
+
+  #setScalars(scalars: Readonly<Record<string, number>>): void {
+    for (const name in scalars) this.#setScalar(name, scalars[name]);
+  }
+
+  #setScalar(name: string, value: number): void {
+    this.#numbers[scalarOffset(this.#layout, name) / this.#layout.bytesPerNumber] = value;
+  }
+
+  #setWord(name: Parameters<typeof wordOffset>[1], value: number): void {
+    this.#words[wordOffset(this.#layout, name) / 4] = value;
+  }
+}

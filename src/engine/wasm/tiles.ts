@@ -1,0 +1,138 @@
+/** The tiles strategy: a network as a module of kernels and one function that runs a whole step of them. */
+import type { Plan } from '../backend.ts';
+import type { ArithmeticMode } from '../definition.ts';
+import { type Index, ModuleBuilder } from './assembler.ts';
+import {
+  biasGradientKernel,
+  hiddenDeltaKernel,
+  propagateKernel,
+  type UpdateRule,
+  updateKernel,
+  weightGradientKernel,
+} from './backward.ts';
+import { activationKernel, activationTraits, forwardKernel } from './forward.ts';
+import { gatherKernel } from './gather.ts';
+import { addKernel, type KernelContext } from './kernel.ts';
+import { createLayout, type LayerLayout, type NetworkLayout, type Rows } from './layout.ts';
+import { maskKernel } from './mask.ts';
+import { outputKernel } from './output.ts';
+import type { Tile } from './product.ts';
+import { checkKernel, lossKernel, squaresKernel } from './sums.ts';
+import { transposeKernel } from './transpose.ts';
+
+/** All that the code of a network depends on: equal values, equal modules. */
+export interface TilesOptions {
+  readonly plan: Plan;
+  readonly rule: UpdateRule;
+  readonly batch: number;
+  readonly mode: ArithmeticMode;
+  readonly tile: Tile;
+  readonly weighted: boolean;
+}
+
+/** The functions of the module; each takes the number of rows. */
+export interface TilesExports {
+  /** Gather, forward, loss, backward; and the update, unless gradients are clipped by their norm. */
+  readonly step: (rows: number) => void;
+  /** The update from stored gradients; only when gradients are clipped by their norm. */
+  readonly update?: (rows: number) => void;
+  /** Outputs of the rows in the input buffer, in inference mode. */
+  readonly infer: (rows: number) => void;
+  /** Losses of the rows whose outputs `infer` has computed. */
+  readonly rowLosses: (rows: number) => void;
+  /** Refreshes what is derived from the parameters, after they were set from outside. */
+  readonly refresh: (rows: number) => void;
+  readonly check: (rows: number) => void;
+}
+
+export function tilesLayout({ plan, rule, batch, tile, weighted }: TilesOptions): NetworkLayout {
+  const { entry, options } = rule.optimizer;
+  return createLayout({
+    plan,
+    tile,
+    batch,
+    weighted,
+    slots: entry.slots(options).length,
+    storesGradients: rule.clip.kind === 'norm',
+    labels: plan.loss.entry.target_domain.kind === 'label',
+    optimizerScalars: Object.keys(entry.step(options, Float64Array.from(Object.values(entry.running)), 1)),
+  });
+}
+
+/** The bytes of the network's module; it imports its memory as `engine.memory`. */
+export function emitTiles(options: TilesOptions, layout: NetworkLayout): Uint8Array<ArrayBuffer> {
+  const minimum = Math.ceil(layout.end / 65536);
+  const module = new ModuleBuilder({ module: 'engine', name: 'memory', minimum });
+  const context: KernelContext = { module, layout, mode: options.mode };
+  const { rule } = options;
+  const transposes = layout.layers.map((current) => transposeKernel(context, current));
+  const step = [
+    gatherKernel(context),
+    ...forward(context, true),
+    outputKernel(context, true),
+    lossKernel(context),
+    ...backward(context, rule),
+  ];
+  if (rule.clip.kind === 'norm') {
+    sequence(context, 'step', [...step, squaresKernel(context)]);
+    sequence(context, 'update', [updateKernel(context, rule), ...transposes]);
+  } else sequence(context, 'step', [...step, ...transposes]);
+  sequence(context, 'infer', forward(context, false));
+  sequence(context, 'rowLosses', [outputKernel(context, false)]);
+  sequence(context, 'refresh', transposes);
+  checkKernel(context, 'check');
+  return module.encode();
+}
+
+/** An exported function that calls kernels one after the other. */
+function sequence(context: KernelContext, name: string, kernels: readonly (Index | null)[]): void {
+  addKernel(
+    context,
+    ({ f, count }) => {
+      for (const kernel of kernels) if (kernel !== null) f.get(count).call(kernel);
+    },
+    name,
+  );
+}
+
+/** The forward kernels in order. The last layer stops at z in training: its activation belongs to the loss. */
+function forward(context: KernelContext, training: boolean): (Index | null)[] {
+  const { layers, inputs } = context.layout;
+  return layers.flatMap((current, index) => {
+    const below = index === 0 ? inputs : layers[index - 1].outputs;
+    if (training && index === layers.length - 1)
+      return [forwardKernel(context, below, current, null, current.outputs, true)];
+    return forwardLayer(context, below, current, training);
+  });
+}
+
+function forwardLayer(context: KernelContext, below: Rows, current: LayerLayout, training: boolean): (Index | null)[] {
+  const { activation } = current.layer;
+  const { entry } = activation;
+  const traits = activationTraits(current.layer, context);
+  const last = current === context.layout.layers[context.layout.layers.length - 1];
+  if (entry.kind === 'elementwise' && traits.forwardFits && current.mask === null && !last) {
+    const elementwise = { ...activation, entry };
+    return [forwardKernel(context, below, current, elementwise, current.outputs, training && traits.readsInput)];
+  }
+  return [
+    training ? maskKernel(context, current) : null,
+    forwardKernel(context, below, current, null, current.outputs, true),
+    activationKernel(context, current, training),
+  ];
+}
+
+/** From the last layer's δ down: the layer below's δ first, since the update changes the weights it needs. */
+function backward(context: KernelContext, rule: UpdateRule): (Index | null)[] {
+  const { layers, inputs } = context.layout;
+  return layers.toReversed().flatMap((current) => {
+    const index = layers.indexOf(current);
+    const below = index === 0 ? null : layers[index - 1];
+    return [
+      below && propagateKernel(context, current, below),
+      below && hiddenDeltaKernel(context, below),
+      weightGradientKernel(context, below?.outputs ?? inputs, current, rule),
+      biasGradientKernel(context, current, rule),
+    ];
+  });
+}

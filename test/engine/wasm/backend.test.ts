@@ -1,0 +1,207 @@
+import { describe, expect, it } from 'vitest';
+import { type ActivationSpec, activations } from '../../../src/engine/activations.ts';
+import { createBackend } from '../../../src/engine/backends.ts';
+import type { LayerDefinition, NetworkDefinition } from '../../../src/engine/definition.ts';
+import { type LossSpec, losses } from '../../../src/engine/losses.ts';
+import { optimizers } from '../../../src/engine/optimizers.ts';
+import { undefinedPair } from '../../../src/engine/output-loss.ts';
+import { plan as planOf } from '../../../src/engine/plan.ts';
+import { both, prepare } from './compare.ts';
+
+const names = <T extends object>(table: T) => Object.keys(table) as (keyof T & string)[];
+
+function network(
+  sizes: readonly number[],
+  {
+    hidden = 'relu',
+    output = 'linear',
+    loss = 'mean_squared_error',
+    more = {},
+  }: {
+    hidden?: ActivationSpec;
+    output?: ActivationSpec;
+    loss?: LossSpec;
+    more?: Partial<LayerDefinition>;
+  } = {},
+  precision: 'float32' | 'float64' = 'float32',
+): NetworkDefinition {
+  const [input_size, ...units] = sizes;
+  const layers = units.map((count, i) =>
+    i === units.length - 1 ? { units: count, activation: output } : { units: count, activation: hidden, ...more },
+  );
+  return { input_size, layers, loss, precision };
+}
+
+describe('strict compiled training gives the bits of the reference', () => {
+  const sizes = [1, 3, 5, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127];
+
+  it.each(sizes)('with %d inputs, units, outputs or rows in a batch', (n) => {
+    const cases = [
+      { definition: network([n, 5, 3]), setup: { optimizer: 'sgd' as const } },
+      { definition: network([4, n, 3]), setup: { optimizer: 'sgd' as const } },
+      { definition: network([4, 6, n]), setup: { optimizer: 'sgd' as const } },
+      { definition: network([6, 9, 2]), setup: { optimizer: 'sgd' as const, batch_size: n }, rows: 130 },
+      { definition: network([n, n, n]), setup: { optimizer: 'adam' as const, batch_size: 3 }, epochs: 1 },
+      {
+        definition: network([n, n, n], {}, 'float64'),
+        setup: { optimizer: 'adam' as const, batch_size: 3 },
+        epochs: 1,
+      },
+      {
+        definition: network([n, n, n]),
+        setup: { optimizer: 'adam' as const },
+        epochs: 1,
+        options: { revectorized: true },
+      },
+    ];
+    for (const of of cases) {
+      const { compiled, reference } = both(of);
+      expect(compiled).toEqual(reference);
+    }
+  });
+
+  it.each(names(optimizers))('with the optimizer %s, whatever its options', (name) => {
+    const { options } = optimizers[name];
+    const variants: Record<string, unknown>[] = [{}, { weight_decay: 0.1, decay_biases: false }];
+    for (const [key, option] of Object.entries(options)) {
+      if (option.type === 'boolean' && key !== 'decay_biases') variants.push({ [key]: true, momentum: 0.9 });
+    }
+    for (const variant of variants) {
+      const known = Object.fromEntries(Object.entries(variant).filter(([key]) => key in options));
+      for (const precision of ['float32', 'float64'] as const) {
+        const optimizer = { name, ...known } as never;
+        const { compiled, reference } = both({ definition: network([5, 7, 3], {}, precision), setup: { optimizer } });
+        expect(compiled).toEqual(reference);
+      }
+    }
+  });
+
+  it.each(names(activations))('with %s in hidden layers', (hidden) => {
+    for (const precision of ['float32', 'float64'] as const) {
+      const definition = network([5, 9, 6, 3], { hidden }, precision);
+      const { compiled, reference } = both({ definition, setup: { optimizer: 'sgd' } });
+      expect(compiled).toEqual(reference);
+    }
+  });
+
+  const pairs = names(losses).flatMap((loss) => names(activations).map((output) => ({ loss, output })));
+  const defined = pairs.filter(({ loss, output }) => {
+    const { layers, loss: resolved } = planOf(network([2, 2], { output, loss }));
+    return undefinedPair(layers[0].activation, resolved) === null;
+  });
+
+  it.each(defined)('with the loss $loss on $output', ({ loss, output }) => {
+    for (const [i, precision] of (['float32', 'float64'] as const).entries()) {
+      for (const units of [3, 18]) {
+        const definition = network([5, 6, units], { loss, output }, precision);
+        const { compiled, reference } = both({ definition, setup: { optimizer: 'sgd' }, weighted: i === 0 });
+        expect(compiled).toEqual(reference);
+      }
+    }
+  });
+
+  it.each(['mean', 'batch_mean', 'sum'] as const)('with the reduction %s and a short last batch', (reduction) => {
+    const definition = network([3, 4, 2], { loss: { name: 'mean_squared_error', reduction } });
+    const { compiled, reference } = both({ definition, setup: { optimizer: 'sgd', batch_size: 8 }, rows: 19 });
+    expect(compiled).toEqual(reference);
+  });
+
+  it.each([
+    ['clipping by norm', { clip_gradients: { max_norm: 0.05 } }, {}],
+    ['clipping by value', { clip_gradients: { max_value: 0.01 } }, {}],
+    ['dropout', {}, { dropout: 0.4 }],
+    ['dropout of nearly everything', {}, { dropout: 0.99999999 }],
+    ['l1 and l2', {}, { l1: 0.01, l2: 0.02 }],
+    ['no biases', {}, { use_bias: false }],
+    ['all of it', { clip_gradients: { max_norm: 0.5 } }, { dropout: 0.2, l1: 0.01, l2: 0.01, use_bias: false }],
+  ] as const)('with %s', (_name, setup, more) => {
+    for (const precision of ['float32', 'float64'] as const) {
+      const definition = network([7, 21, 18, 3], { more }, precision);
+      const { compiled, reference } = both({ definition, setup: { optimizer: 'adam', ...setup }, weighted: true });
+      expect(compiled).toEqual(reference);
+    }
+  });
+});
+
+describe('a run that leaves the finite numbers', () => {
+  it.each([1e3, 1e12, 1e30])(
+    'ends at the step, place and value that the reference names, at a rate of %d',
+    (learning_rate) => {
+      const { compiled, reference } = both({
+        definition: network([4, 6, 2]),
+        setup: { optimizer: 'sgd' },
+        learning_rate,
+        epochs: 20,
+      });
+      expect(compiled).toEqual(reference);
+      expect(compiled.divergence).not.toBeNull();
+    },
+  );
+
+  it('is noticed where an activation would hide it', () => {
+    const { plan, data, block, compiled, reference } = prepare({
+      definition: network([3, 4, 2]),
+      setup: { optimizer: 'sgd' },
+    });
+    const [fast, plain] = [compiled(), reference()];
+    for (const backend of [fast, plain]) {
+      const state = backend.state();
+      state.parameters.fill(-3e38, 0, plan.layers[0].weights.length);
+      backend.restore(state);
+    }
+    const inputs = data.inputs.fill(1);
+    expect(inputs.length).toBeGreaterThan(0);
+    const divergence = plain.train(block).divergence;
+    expect(divergence?.quantity).toBe('pre_activation');
+    expect(fast.train(block).divergence).toEqual(divergence);
+  });
+});
+
+describe('the chooser', () => {
+  it('takes compiled code where it can, and says why where it cannot', () => {
+    const { plan, data } = prepare({ definition: network([3, 4, 2]), setup: { optimizer: 'sgd' } });
+    const initial = { parameters: new Float32Array(plan.parameter_count), statistics: new Float32Array(0) };
+    const setup = { optimizer: 'sgd', arithmetic: 'fused', batch_size: 8, seed: 0 } as const;
+    expect(createBackend(plan, setup, data, initial).backend.name).toBe('wasm');
+    const buggy = createBackend(plan, { ...setup, simulate_bug: 'wrong_sign' }, data, initial);
+    expect(buggy.backend.name).toBe('reference');
+    expect(buggy.reason).toContain('simulated bugs');
+  });
+});
+
+describe('control', () => {
+  it('ends a block after the step under way', () => {
+    const { block, compiled } = prepare({ definition: network([3, 4, 2]), setup: { optimizer: 'sgd' } });
+    const result = compiled().train({ ...block, control: Int32Array.of(1) });
+    expect(result.steps_done).toBe(1);
+    expect(result.losses).toHaveLength(1);
+  });
+});
+
+describe('resuming', () => {
+  it('from the state of another back end goes on with the same bits', () => {
+    const { data, block, compiled, reference } = prepare({
+      definition: network([5, 9, 3]),
+      setup: { optimizer: 'adam' },
+    });
+    const half = block.learning_rates.length / 3;
+    const head = {
+      ...block,
+      order: block.order.subarray(0, data.rows),
+      learning_rates: block.learning_rates.subarray(0, half),
+    };
+    const tail = {
+      ...block,
+      order: block.order.subarray(data.rows),
+      first_step: 1 + half,
+      learning_rates: block.learning_rates.subarray(half),
+    };
+    const whole = reference();
+    whole.train(block);
+    const [first, second] = [compiled(), compiled()];
+    first.train(head);
+    second.restore(first.state());
+    second.train(tail);
+    expect(second.state()).toEqual(whole.state());
+  });
+});
