@@ -7,6 +7,9 @@ import { differences, laneFunction } from './lane-function.ts';
 
 const scalars = { float32, float64 };
 
+type Formula = <T, M>(o: Arithmetic<T, M>, x: T) => T;
+const functions = Object.entries(elementary) as [string, Formula][];
+
 /** Functions that promise something only on a part of the axis. */
 const domains: Record<string, (x: number) => boolean> = {
   expNonPositive: (x) => x <= 0,
@@ -30,8 +33,7 @@ function sample(precision: 'float32' | 'float64'): number[] {
 describe.each(['float32', 'float64'] as const)('compiled to lanes of %s, strict', (precision) => {
   const numbers = sample(precision);
 
-  it.each(Object.keys(elementary))('%s has the bits of the scalar specification', (name) => {
-    const formula = elementary[name as keyof typeof elementary] as <T, M>(o: Arithmetic<T, M>, x: T) => T;
+  it.each(functions)('%s has the bits of the scalar specification', (name, formula) => {
     const inputs = numbers.filter(domains[name] ?? (() => true));
     const want = inputs.map((x) => formula(scalars[precision], x));
     const run = laneFunction(precision, 'strict', 1, (o, [x]) => formula(o, x));
