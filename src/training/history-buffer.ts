@@ -1,11 +1,12 @@
 /** What a run has brought since its last report. */
+import { joinEpochs, joinFloats } from './epoch-points.ts';
 import type { Progress } from './protocol.ts';
-import type { EpochPoint, RunNote, StepPoints } from './request.ts';
+import type { EpochPoints, RunNote, StepPoints } from './request.ts';
 import type { Advance } from './run.ts';
 
 export class HistoryBuffer {
   #steps: StepPoints[] = [];
-  #epochs: EpochPoint[] = [];
+  #epochs: EpochPoints[] = [];
   #notes: RunNote[] = [];
   #points = 0;
 
@@ -21,7 +22,7 @@ export class HistoryBuffer {
   add({ steps, epochs, notes }: Advance): void {
     if (steps.losses.length > 0) this.#steps.push(steps);
     this.#points += steps.losses.length;
-    for (const point of epochs) this.#epochs.push(point);
+    if (epochs.steps.length > 0) this.#epochs.push(epochs);
     this.#notes.push(...notes);
   }
 
@@ -33,10 +34,10 @@ export class HistoryBuffer {
   drain(): Pick<Progress, 'steps' | 'epochs' | 'notes'> {
     const steps: StepPoints = {
       first_step: this.#steps[0]?.first_step ?? 1,
-      losses: joined(this.#steps.map(({ losses }) => losses)),
-      learning_rates: shortened(joined(this.#steps.map(({ learning_rates }) => learning_rates))),
+      losses: joinFloats(this.#steps.map(({ losses }) => losses)),
+      learning_rates: shortened(joinFloats(this.#steps.map(({ learning_rates }) => learning_rates))),
     };
-    const drained = { steps, epochs: this.#epochs, notes: this.#notes };
+    const drained = { steps, epochs: joinEpochs(this.#epochs), notes: this.#notes };
     this.#steps = [];
     this.#epochs = [];
     this.#notes = [];
@@ -45,17 +46,8 @@ export class HistoryBuffer {
   }
 }
 
-function joined(parts: readonly Float64Array[]): Float64Array<ArrayBuffer> {
-  const whole = new Float64Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
-}
-
-/** A single number where all are the same, as learning rates mostly are. */
+/** A single number where all are the same, as learning rates mostly are. A plain loop: there can be a million of them. */
 function shortened(values: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> {
-  return values.every((value) => value === values[0]) ? values.slice(0, 1) : values;
+  for (let i = 1; i < values.length; i++) if (values[i] !== values[0]) return values;
+  return values.slice(0, 1);
 }

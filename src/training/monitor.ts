@@ -1,7 +1,7 @@
 /** Watching one series of a run: the best value so far, early stopping and targets. */
 import type { MonitorState } from './checkpoint.ts';
 import { better, type MetricSpec, seriesName } from './metrics.ts';
-import type { Best, EarlyStopping, EpochPoint, RunRequest, Target } from './request.ts';
+import type { Best, EarlyStopping, RunRequest, Target } from './request.ts';
 
 export type Direction = 'min' | 'max';
 
@@ -32,15 +32,34 @@ export function watchOf(request: RunRequest): Watch {
   };
 }
 
-/** The state after one more epoch: a value better than the best by more than `min_delta` is the new best. NaN never is. */
-export function observe(
-  watch: Watch,
-  { best, waited }: MonitorState,
-  { values, epoch, step }: EpochPoint,
-): MonitorState {
-  const value = values[watch.monitor] ?? Number.NaN;
-  if (!isImprovement(watch, best, value)) return { best, waited: waited + 1 };
-  return { best: { monitor: watch.monitor, value, epoch, step }, waited: 0 };
+/** The best value of a series so far, and how long it has been the best. */
+export class Monitor {
+  readonly #watch: Watch;
+  #state: MonitorState = { best: null, waited: 0 };
+
+  constructor(watch: Watch) {
+    this.#watch = watch;
+  }
+
+  get state(): MonitorState {
+    return this.#state;
+  }
+
+  restore(state: MonitorState): void {
+    this.#state = state;
+  }
+
+  /**
+   * One more epoch: a value better than the best by more than `min_delta` is the new best. NaN never is.
+   * @returns whether it is
+   */
+  observe(value: number, epoch: number, step: number): boolean {
+    const { best, waited } = this.#state;
+    const improved = isImprovement(this.#watch, best, value);
+    const { monitor } = this.#watch;
+    this.#state = improved ? { best: { monitor, value, epoch, step }, waited: 0 } : { best, waited: waited + 1 };
+    return improved;
+  }
 }
 
 function isImprovement({ direction, min_delta }: Watch, best: Best | null, value: number): boolean {
@@ -49,8 +68,12 @@ function isImprovement({ direction, min_delta }: Watch, best: Best | null, value
   return direction === 'min' ? value < best.value - min_delta : value > best.value + min_delta;
 }
 
-export function isReached(target: Target, metrics: readonly MetricSpec[], point: EpochPoint): boolean {
-  const value = point.values[target.monitor] ?? Number.NaN;
+export function isReached(
+  target: Target,
+  metrics: readonly MetricSpec[],
+  values: Readonly<Record<string, number>>,
+): boolean {
+  const value = values[target.monitor] ?? Number.NaN;
   const direction = target.mode ?? directionOf(target.monitor, metrics);
   return direction === 'min' ? value <= target.value : value >= target.value;
 }

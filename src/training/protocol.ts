@@ -8,7 +8,7 @@ import type {
   CodedError,
   Cursor,
   DivergedError,
-  EpochPoint,
+  EpochPoints,
   RunNote,
   RunRequest,
   RunResult,
@@ -82,7 +82,7 @@ export interface Progress {
   readonly cursor: Cursor;
   readonly samples_per_second: number;
   readonly steps: StepPoints;
-  readonly epochs: readonly EpochPoint[];
+  readonly epochs: EpochPoints;
   readonly notes: readonly RunNote[];
   readonly best: Best | null;
 }

@@ -9,7 +9,7 @@ import {
   updatePlateau,
 } from '../engine/schedules.ts';
 import { defaultMonitor } from './monitor.ts';
-import type { EpochPoint, LearningRateChange, RunRequest } from './request.ts';
+import type { LearningRateChange, RunRequest } from './request.ts';
 
 export class LearningRates {
   plateaus: readonly PlateauState[];
@@ -41,9 +41,10 @@ export class LearningRates {
   /** The rates of `count` steps that follow `completed` steps. */
   next(completed: number, count: number): Float64Array {
     const rates = new Float64Array(count);
-    for (let i = 0; i < count; i++) {
-      const repeats = i > 0 && this.#sameAsBefore(completed + i);
-      rates[i] = repeats ? rates[i - 1] : this.#rate(completed + i);
+    for (let i = 0; i < count; ) {
+      const end = Math.min(count, i + this.#constantFor(completed + i));
+      rates.fill(this.#rate(completed + i), i, end);
+      i = end;
     }
     return rates;
   }
@@ -57,25 +58,24 @@ export class LearningRates {
     return this.changes.findLast((change) => change.first_step <= step)?.learning_rate ?? this.#initial;
   }
 
-  /** Saves evaluating the schedules for every step of an epoch whose rate cannot move. */
-  #sameAsBefore(completed: number): boolean {
-    if (this.changes.some((change) => change.first_step === completed + 1)) return false;
-    if (this.#schedules.every((schedule) => schedule.entry.monitors)) return true;
-    return (
-      completed % this.#stepsPerEpoch !== 0 &&
-      this.#schedules.every((schedule) => schedule.unit === 'epoch' || schedule.entry.monitors)
-    );
+  /** Steps from here on whose rate is the same; spares evaluating the schedules for each of them. */
+  #constantFor(completed: number): number {
+    const counting = this.#schedules.filter((schedule) => !schedule.entry.monitors);
+    if (counting.some((schedule) => schedule.unit === 'step')) return 1;
+    const toChange = (this.changes.find((change) => change.first_step > completed + 1)?.first_step ?? Infinity) - 1;
+    const toEpochEnd = this.#stepsPerEpoch - (completed % this.#stepsPerEpoch);
+    return Math.min(toChange - completed, counting.length === 0 ? Infinity : toEpochEnd);
   }
 
   /**
    * Tells the plateau schedules an epoch's values. They listen once per epoch, because their series are measured then.
    * @returns the factors of the reductions that this has brought
    */
-  observe(point: EpochPoint): number[] {
+  observe(epoch: number, values: Readonly<Record<string, number>>): number[] {
     const before = this.plateaus;
     this.plateaus = this.#schedules.map(({ entry, options, start, monitor }, i) => {
-      if (!entry.monitors || point.epoch <= start) return before[i];
-      return updatePlateau(options, before[i], point.values[monitor ?? this.#defaultMonitor] ?? Number.NaN);
+      if (!entry.monitors || epoch <= start) return before[i];
+      return updatePlateau(options, before[i], values[monitor ?? this.#defaultMonitor] ?? Number.NaN);
     });
     return this.#schedules
       .filter((_, i) => this.plateaus[i].reductions > before[i].reductions)

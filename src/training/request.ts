@@ -100,6 +100,19 @@ export interface EpochPoint {
   readonly values: Readonly<Record<string, number>>;
 }
 
+/** The points of consecutive epochs, column by column. */
+export interface EpochPoints {
+  /** 1-based. */
+  readonly first_epoch: number;
+  /** Number of the last step of each. */
+  readonly steps: Float64Array<ArrayBuffer>;
+  /**
+   * One value per epoch by name, as in {@link EpochPoint}. Of an epoch that diverged only `loss` and `learning_rate` are
+   * known, so that the other series end before it.
+   */
+  readonly series: Readonly<Record<string, Float64Array<ArrayBuffer>>>;
+}
+
 /** Something worth a line in the job's log; the caller adds number and time. */
 export type RunNote =
   | { readonly type: 'learning_rate_changed'; readonly step: number; readonly learning_rate: number }

@@ -3,17 +3,18 @@ import type { Backend, BlockResult, Data, Plan, TrainingSetup } from '../engine/
 import { initialParameters, plan } from '../engine/plan.ts';
 import { createReferenceBackend } from '../engine/reference/backend.ts';
 import { Batches, maxBlockRows } from './batches.ts';
-import { type Checkpoint, type MonitorState, modelOf, requireMatch } from './checkpoint.ts';
+import { type Checkpoint, modelOf, requireMatch } from './checkpoint.ts';
 import { type DivergencePlace, describeDivergence } from './divergence.ts';
+import { EpochColumns, joinEpochs } from './epoch-points.ts';
 import { measure } from './evaluation.ts';
-import { isReached, observe, type Watch, watchOf } from './monitor.ts';
+import { isReached, Monitor, type Watch, watchOf } from './monitor.ts';
 import { type PreparedData, prepareData } from './prepare.ts';
 import { LearningRates } from './rates.ts';
 import type {
   Best,
   Cursor,
   DivergedError,
-  EpochPoint,
+  EpochPoints,
   FlatParameters,
   RunNote,
   RunRequest,
@@ -35,7 +36,7 @@ export type NaturalEnd =
 export interface Advance {
   /** Also holds the loss of the step that diverged, where it was reached. */
   readonly steps: StepPoints;
-  readonly epochs: readonly EpochPoint[];
+  readonly epochs: EpochPoints;
   readonly notes: readonly RunNote[];
 }
 
@@ -49,11 +50,13 @@ export class Run {
   readonly #batches: Batches;
   readonly #rates: LearningRates;
   readonly #watch: Watch;
+  readonly #monitor: Monitor;
+  /** Whether the end of an epoch can change what comes after it, or measures something. */
+  readonly #looksAtEpochs: boolean;
   #epoch = 0;
   #step = 0;
   #stepInEpoch = 0;
   #epochLossSum = 0;
-  #monitor: MonitorState = { best: null, waited: 0 };
   #bestModel: FlatParameters | null = null;
   #end: NaturalEnd | null = null;
   /** Where a divergence is replayed from. */
@@ -71,6 +74,8 @@ export class Run {
     this.#batches = new Batches({ ...request, rows: this.#prepared.rows });
     this.#rates = new LearningRates(request, this.#batches.steps_per_epoch);
     this.#watch = watchOf(request);
+    this.#monitor = new Monitor(this.#watch);
+    this.#looksAtEpochs = looksAtEpochs(request, this.#rates);
     const initial = request.initial_parameters ?? initialParameters(this.plan, request.network, request.seed);
     this.#backend = create(this.plan, request, this.#prepared.data, initial);
     if (checkpoint !== null) this.#resume(checkpoint);
@@ -88,7 +93,7 @@ export class Run {
   }
 
   get best(): Best | null {
-    return this.#monitor.best;
+    return this.#monitor.state.best;
   }
 
   /** Samples behind the given step, counted from the start of the run. */
@@ -115,10 +120,9 @@ export class Run {
       learning_rates: rates,
       control,
     });
-    const epochs: EpochPoint[] = [];
     const notes: RunNote[] = [];
-    for (let i = 0; i < result.steps_done; i++) this.#countStep(result.losses[i], rates[i], epochs, notes);
-    if (result.divergence !== null) this.#diverge(result, rates, epochs, notes);
+    const counted = this.#count(result, rates, notes);
+    const epochs = result.divergence === null ? counted : joinEpochs([counted, this.#diverge(result, rates, notes)]);
     const steps = {
       first_step: first + 1,
       losses: result.losses,
@@ -144,7 +148,7 @@ export class Run {
         step_in_epoch: this.#stepInEpoch,
         epoch_loss_sum: this.#epochLossSum,
         runtime_seconds: this.runtime_seconds,
-        monitor: this.#monitor,
+        monitor: this.#monitor.state,
         plateaus: this.#rates.plateaus,
         learning_rate_changes: this.#rates.changes,
         stop_reason: this.#end === null || this.#end.stop_reason === 'diverged' ? null : this.#end.stop_reason,
@@ -170,7 +174,7 @@ export class Run {
     this.#step = cursor.step;
     this.#stepInEpoch = cursor.step_in_epoch;
     this.#epochLossSum = cursor.epoch_loss_sum;
-    this.#monitor = cursor.monitor;
+    this.#monitor.restore(cursor.monitor);
     this.#bestModel = checkpoint.best;
     this.#rates.plateaus = cursor.plateaus;
     this.#rates.merge(cursor.learning_rate_changes);
@@ -200,41 +204,54 @@ export class Run {
     return Math.min(fitting, toCheckpoint, epochs - this.#epoch, decided);
   }
 
-  /** Whether the end of an epoch can change what comes after it, or measures something. */
-  get #looksAtEpochs(): boolean {
-    const { early_stopping, target, metrics } = this.#request;
-    const measures = this.#prepared.validation !== null || metrics.length > 0;
-    return measures || early_stopping !== undefined || target !== undefined || this.#rates.monitors;
-  }
-
-  #countStep(loss: number, rate: number, epochs: EpochPoint[], notes: RunNote[]): void {
-    this.#epochLossSum += loss * this.#batches.batchRows(this.#stepInEpoch);
-    this.#step += 1;
-    this.#stepInEpoch += 1;
-    if (this.#stepInEpoch < this.#batches.steps_per_epoch) return;
-    const loss_of_epoch = this.#epochLossSum / this.#batches.rows;
-    this.#epoch += 1;
-    this.#stepInEpoch = 0;
-    this.#epochLossSum = 0;
-    epochs.push(this.#finishEpoch(loss_of_epoch, rate, notes));
-  }
-
-  #finishEpoch(loss: number, rate: number, notes: RunNote[]): EpochPoint {
-    const point: EpochPoint = {
-      epoch: this.#epoch,
-      step: this.#step,
-      values: { loss, learning_rate: rate, ...this.#measure() },
-    };
-    for (const factor of this.#rates.observe(point)) {
-      notes.push({ type: 'learning_rate_reduced', step: this.#step, epoch: this.#epoch, factor });
+  /** Takes the steps of a block into account, epoch by epoch. */
+  #count({ losses, steps_done }: BlockResult, rates: Float64Array, notes: RunNote[]): EpochPoints {
+    const { steps_per_epoch, rows } = this.#batches;
+    const ending = Math.floor((this.#stepInEpoch + steps_done) / steps_per_epoch);
+    const columns = new EpochColumns(this.#epoch + 1, ending);
+    for (let from = 0; from < steps_done; ) {
+      const to = Math.min(from + steps_per_epoch - this.#stepInEpoch, steps_done);
+      this.#sumLosses(losses, from, to);
+      from = to;
+      if (this.#stepInEpoch < steps_per_epoch) break;
+      const loss = this.#epochLossSum / rows;
+      this.#epoch += 1;
+      this.#stepInEpoch = 0;
+      this.#epochLossSum = 0;
+      columns.add(this.#step, loss, rates[to - 1], this.#finishEpoch(loss, rates[to - 1], notes));
     }
-    this.#monitor = observe(this.#watch, this.#monitor, point);
-    if (this.#request.early_stopping?.restore_best && this.#monitor.waited === 0) {
+    return columns.points();
+  }
+
+  #sumLosses(losses: Float64Array, from: number, to: number): void {
+    const { batch_size } = this.#request;
+    const last = this.#batches.steps_per_epoch - 1;
+    const lastRows = this.#batches.batchRows(last);
+    let sum = this.#epochLossSum;
+    let step = this.#stepInEpoch;
+    for (let i = from; i < to; i++, step++) {
+      sum += losses[i] * (step < last ? batch_size : lastRows);
+    }
+    this.#epochLossSum = sum;
+    this.#stepInEpoch = step;
+    this.#step += to - from;
+  }
+
+  /** Measures and decides; returns what was measured. */
+  #finishEpoch(loss: number, rate: number, notes: RunNote[]): Record<string, number> | null {
+    const measured = this.#looksAtEpochs ? this.#measure() : null;
+    const values: Readonly<Record<string, number>> =
+      measured === null ? { loss } : { loss, learning_rate: rate, ...measured };
+    const improved = this.#monitor.observe(values[this.#watch.monitor] ?? Number.NaN, this.#epoch, this.#step);
+    if (improved && this.#request.early_stopping?.restore_best) {
       const { parameters, statistics } = this.#backend.state();
       this.#bestModel = { parameters, statistics };
     }
-    this.#end = this.#decideEnd(point);
-    return point;
+    for (const factor of this.#rates.monitors ? this.#rates.observe(this.#epoch, values) : []) {
+      notes.push({ type: 'learning_rate_reduced', step: this.#step, epoch: this.#epoch, factor });
+    }
+    this.#end = this.#decideEnd(values);
+    return measured;
   }
 
   #measure(): Record<string, number> {
@@ -244,29 +261,30 @@ export class Run {
     return { ...loss, ...measure(this.#backend, validation ?? data, context).values };
   }
 
-  #decideEnd(point: EpochPoint): NaturalEnd | null {
+  #decideEnd(values: Readonly<Record<string, number>>): NaturalEnd | null {
     const { target, early_stopping, metrics, epochs } = this.#request;
-    if (target !== undefined && isReached(target, metrics, point)) return { stop_reason: 'target_reached' };
+    if (target !== undefined && isReached(target, metrics, values)) return { stop_reason: 'target_reached' };
     if (this.#epoch === epochs) return { stop_reason: 'completed' };
     const patience = Math.max(early_stopping?.patience ?? Number.POSITIVE_INFINITY, 1);
-    return this.#monitor.waited >= patience ? { stop_reason: 'early_stopping' } : null;
+    return this.#monitor.state.waited >= patience ? { stop_reason: 'early_stopping' } : null;
   }
 
   /**
    * Ends the run with the reason, and brings back the last good step: the back end may have left its buffers half
    * updated, so the steps since the last checkpoint are trained once more.
    */
-  #diverge(result: BlockResult, rates: Float64Array, epochs: EpochPoint[], notes: RunNote[]): void {
+  #diverge(result: BlockResult, rates: Float64Array, notes: RunNote[]): EpochPoints {
     const place = this.#placeOfNextStep(rates[result.steps_done]);
     const error = describeDivergence(result.divergence!, place, this.#request);
     const loss = (this.#epochLossSum + lastLoss(result) * place.rows.length) / this.#rowsUpTo(this.#stepInEpoch + 1);
-    const values = { loss, learning_rate: place.learning_rate };
     const lastGood = this.#step;
     this.#resume(this.#lastCheckpoint);
     while (this.#step < lastGood) this.advance(lastGood - this.#step);
     this.#end = { stop_reason: 'diverged', error };
-    epochs.push({ epoch: error.epoch, step: error.step, values });
     notes.push({ type: 'diverged', step: error.step, epoch: error.epoch, message: error.message });
+    const columns = new EpochColumns(error.epoch, 1);
+    columns.add(error.step, loss, place.learning_rate, null);
+    return columns.points();
   }
 
   #placeOfNextStep(learning_rate: number): DivergencePlace {
@@ -278,6 +296,12 @@ export class Run {
   #rowsUpTo(stepInEpoch: number): number {
     return Math.min(stepInEpoch * this.#request.batch_size, this.#batches.rows);
   }
+}
+
+function looksAtEpochs(request: RunRequest, rates: LearningRates): boolean {
+  const { early_stopping, target, metrics, validation } = request;
+  const decides = early_stopping !== undefined || target !== undefined || rates.monitors;
+  return decides || validation !== undefined || metrics.length > 0;
 }
 
 interface Block {

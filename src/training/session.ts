@@ -125,7 +125,8 @@ export class Session {
     const { progress_interval_ms, checkpoint_interval_ms, checkpoint_after_points } = this.#settings;
     const every = this.#request.checkpoint?.every_epochs;
     const unsaved = this.#pointsSinceSave + this.#buffer.points;
-    if (every !== undefined && epochs.some(({ epoch }) => epoch % every === 0)) this.#save('epoch');
+    const lastEpoch = epochs.first_epoch + epochs.steps.length - 1;
+    if (every !== undefined && epochs.steps.length > 0 && lastEpoch % every === 0) this.#save('epoch');
     else if (now - this.#savedAt >= checkpoint_interval_ms || unsaved >= checkpoint_after_points)
       this.#save('periodic');
     else if (now - this.#reportedAt >= progress_interval_ms) this.#flush();
@@ -152,9 +153,13 @@ export class Session {
     const samples_per_second = (samples * 1000) / Math.max(now - this.#reportedAt, 1e-3);
     this.#pointsSinceSave += this.#buffer.points;
     const drained = this.#buffer.drain();
-    const { losses, learning_rates } = drained.steps;
+    const { steps, epochs } = drained;
+    const columns = [steps.losses, steps.learning_rates, epochs.steps, ...Object.values(epochs.series)];
     const progress = { cursor, samples_per_second, best, ...drained };
-    this.#send({ type: 'progress', progress }, [losses.buffer, learning_rates.buffer] as ArrayBuffer[]);
+    this.#send(
+      { type: 'progress', progress },
+      columns.map(({ buffer }) => buffer as ArrayBuffer),
+    );
     this.#reportedAt = now;
     this.#reportedStep = cursor.step;
   }

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import { epochPoints } from '../../src/training/epoch-points.ts';
 import { createPool, type TrainingPool } from '../../src/training/pool.ts';
 import type { RunRequest, RunResult } from '../../src/training/request.ts';
 import { Run } from '../../src/training/run.ts';
@@ -67,7 +68,7 @@ describe('inference', () => {
     const validation = { data: xorRows(8) };
     const run = new Run(smallRequest({ validation, metrics: ['accuracy'] }), null);
     const points = [];
-    while (run.end === null) points.push(...run.advance(1000).epochs);
+    while (run.end === null) points.push(...epochPoints(run.advance(1000).epochs));
     const { network } = smallRequest();
     const answer = await open().evaluate({
       network,

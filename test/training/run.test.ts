@@ -3,6 +3,7 @@ import type { Backend, BlockResult, TrainingBlock } from '../../src/engine/backe
 import { optimizers } from '../../src/engine/optimizers.ts';
 import { createReferenceBackend } from '../../src/engine/reference/backend.ts';
 import { decodeCheckpoint, encodeCheckpoint, modelOf } from '../../src/training/checkpoint.ts';
+import { epochPoints } from '../../src/training/epoch-points.ts';
 import type { DivergedError, EpochPoint, RunNote, RunRequest } from '../../src/training/request.ts';
 import { type CreateBackend, Run } from '../../src/training/run.ts';
 import { namesOf } from '../../src/training/states.ts';
@@ -22,7 +23,7 @@ function train(run: Run, budgets: readonly number[] = [1000], until = Number.POS
     const { steps, epochs, notes } = run.advance(Math.min(budgets[i % budgets.length], until - run.cursor.step));
     history.losses.push(...steps.losses);
     history.rates.push(...steps.learning_rates);
-    history.epochs.push(...epochs);
+    history.epochs.push(...epochPoints(epochs));
     history.notes.push(...notes);
   }
   return history;
