@@ -36,3 +36,12 @@ const blobKey = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}(\/[A-Za-z0-9_-][A-Za-z0-9._
 export function checkBlobKey(key: string): void {
   if (!blobKey.test(key)) throw new RangeError(`not a blob key: ${JSON.stringify(key)}`);
 }
+
+/**
+ * Refuses prefixes that are not one or more whole names with a slash behind each.
+ * @throws {RangeError}
+ */
+export function checkBlobPrefix(prefix: string): void {
+  if (!prefix.endsWith('/')) throw new RangeError(`a blob prefix must end with a slash: ${JSON.stringify(prefix)}`);
+  checkBlobKey(prefix.slice(0, -1));
+}

@@ -390,7 +390,10 @@ export const datasetPrefix = (dataset_id: string): string => `datasets/${dataset
 
 /** Where a checkpoint is. The attempt makes the key unique: an attempt that was replaced never overwrites a good blob. */
 export const checkpointKey = (job_id: string, attempt: number, step: number): string =>
-  `${jobPrefix(job_id)}checkpoints/${step}-${attempt}`;
+  `${checkpointPrefix(job_id)}${step}-${attempt}`;
+
+/** Where the checkpoints of a job are. */
+export const checkpointPrefix = (job_id: string): string => `${jobPrefix(job_id)}checkpoints/`;
 
 export type StoreErrorCode =
   /** Another server has this data directory open. */
