@@ -23,21 +23,35 @@ function unravel(position: number, shape: readonly number[]): readonly number[] 
   return index;
 }
 
-/** The first non-finite value of the forward pass. What normalization made of z counts as part of the activation. */
+/**
+ * The first non-finite value of the forward pass. What normalization made of z counts as part of the activation, and so
+ * does an infinite variance, which would turn every z of its group into a harmless-looking β.
+ */
 export function findInForward({ layers, rows }: Pass): Found | null {
-  for (const { layer, pre_activations, activation_inputs, activations } of layers) {
-    const shape = [rows, layer.units];
-    const sources = [
-      ['pre_activation', pre_activations],
-      ['activation', activation_inputs],
-      ['activation', activations],
-    ] as const;
-    for (const [quantity, values] of sources) {
-      const at = firstNonFinite(values, 0, rows * layer.units);
-      if (at >= 0) return { quantity, layer: layer.number, index: unravel(at, shape), value: values[at] };
-    }
+  for (const { layer, pre_activations, activation_inputs, activations, normalization } of layers) {
+    const found =
+      findInBatch('pre_activation', layer, pre_activations, rows) ??
+      (normalization && findInMoments(layer, normalization.variance)) ??
+      findInBatch('activation', layer, activation_inputs, rows) ??
+      findInBatch('activation', layer, activations, rows);
+    if (found !== null) return found;
   }
   return null;
+}
+
+function findInBatch(
+  quantity: 'pre_activation' | 'activation',
+  { number, units }: PlannedLayer,
+  values: FloatArray,
+  rows: number,
+): Found | null {
+  const at = firstNonFinite(values, 0, rows * units);
+  return at < 0 ? null : { quantity, layer: number, index: unravel(at, [rows, units]), value: values[at] };
+}
+
+function findInMoments({ number }: PlannedLayer, variance: FloatArray): Found | null {
+  const at = firstNonFinite(variance, 0, variance.length);
+  return at < 0 ? null : { quantity: 'activation', layer: number, value: variance[at] };
 }
 
 /** The first non-finite value of a buffer laid out like the parameters, layers in the order given. */
