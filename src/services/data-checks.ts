@@ -1,0 +1,94 @@
+/** Whether rows fit a network: their widths, and the domain of its loss. Every problem has a pointer to the row or cell. */
+import type { Plan } from '../engine/backend.ts';
+import { contains, type Interval } from '../engine/interval.ts';
+import type { TargetDomain } from '../engine/losses.ts';
+import type { Problem } from '../errors.ts';
+import type { Matrix } from '../schemas/data.ts';
+
+export interface LabelledRows {
+  readonly inputs: Matrix;
+  readonly targets: Matrix;
+}
+
+/** More than this say nothing new. */
+const maxProblems = 10;
+
+/** How far the sum of a row of probabilities may be from 1: the rounding of inputs written with six digits. */
+const sumTolerance = 1e-5;
+
+/** @param pointer where `{inputs, targets}` stands in the body */
+export function dataProblems({ inputs, targets }: LabelledRows, plan: Plan, pointer: string): Problem[] {
+  return [...inputProblems(inputs, plan, `${pointer}/inputs`), ...targetProblems(targets, plan, `${pointer}/targets`)];
+}
+
+export function inputProblems(inputs: Matrix, plan: Plan, pointer: string): Problem[] {
+  if (inputs.columns === plan.input_size) return [];
+  const detail = `Row 0 has ${count(inputs.columns)}, but the network has input_size ${plan.input_size}.`;
+  return [{ pointer: `${pointer}/0`, code: 'width_mismatch', detail }];
+}
+
+function targetProblems(targets: Matrix, plan: Plan, pointer: string): Problem[] {
+  const { target_domain: domain } = plan.loss.entry;
+  const columns = domain.kind === 'label' ? 1 : plan.output_size;
+  if (targets.columns !== columns) {
+    const wanted =
+      domain.kind === 'label' ? `${plan.loss.name} takes one label per row` : `the network has ${columns} outputs`;
+    const detail = `Row 0 has ${count(targets.columns)}, but ${wanted}.`;
+    return [{ pointer: `${pointer}/0`, code: 'width_mismatch', detail }];
+  }
+  const problems: Problem[] = [];
+  const refuses = refusalOf(domain, plan);
+  for (let row = 0; row < targets.rows && problems.length < maxProblems; row++) {
+    const cells = targets.values.subarray(row * columns, (row + 1) * columns);
+    const fault = refuses(cells);
+    if (fault === null) continue;
+    const cell = fault.column === null || targets.flat ? '' : `/${fault.column}`;
+    problems.push({
+      pointer: `${pointer}/${row}${cell}`,
+      code: 'target_domain',
+      detail: `Row ${row}: ${fault.detail}`,
+    });
+  }
+  return problems;
+}
+
+interface Fault {
+  /** Null: the row as a whole. */
+  readonly column: number | null;
+  readonly detail: string;
+}
+
+/** Finds what is wrong with one row of targets, or null. */
+function refusalOf(domain: TargetDomain, { loss, output_size }: Plan): (row: Float64Array) => Fault | null {
+  const firstBad = (isGood: (value: number) => boolean, wanted: string) => (row: Float64Array) => {
+    const column = row.findIndex((value) => !isGood(value));
+    return column === -1 ? null : { column, detail: `${loss.name} needs ${wanted}, but this is ${row[column]}.` };
+  };
+  switch (domain.kind) {
+    case 'label': {
+      const isLabel = (value: number) => Number.isInteger(value) && value >= 0 && value < output_size;
+      return firstBad(isLabel, `a label from 0 to ${output_size - 1}`);
+    }
+    case 'values':
+      return firstBad((value) => domain.values.includes(value), `one of ${domain.values.join(', ')}`);
+    case 'interval':
+      return firstBad((value) => contains(domain, value), `a target in ${intervalText(domain)}`);
+    case 'distribution':
+      return (row) => {
+        const negative = firstBad((value) => value >= 0, 'probabilities of at least 0')(row);
+        if (negative !== null) return negative;
+        const sum = row.reduce((total, value) => total + value, 0);
+        if (Math.abs(sum - 1) <= sumTolerance) return null;
+        return { column: null, detail: `${loss.name} needs probabilities with the sum 1, but their sum is ${sum}.` };
+      };
+  }
+}
+
+function intervalText({ minimum, maximum, open_minimum, open_maximum }: Interval): string {
+  const end = (value: number) => (Number.isFinite(value) ? String(value) : value < 0 ? '−∞' : '∞');
+  const open = open_minimum || minimum === Number.NEGATIVE_INFINITY ? '(' : '[';
+  const close = open_maximum || maximum === Number.POSITIVE_INFINITY ? ')' : ']';
+  return `${open}${end(minimum)}, ${end(maximum)}${close}`;
+}
+
+const count = (numbers: number): string => (numbers === 1 ? '1 number' : `${numbers} numbers`);

@@ -1,0 +1,283 @@
+/** Whether a job can be trained: everything that its fields say together, every problem at once, before anything is allocated. */
+import type { Limits } from '../config.ts';
+import type { Plan } from '../engine/backend.ts';
+import type { Parameters } from '../engine/definition.ts';
+import { fromWire, ParameterShapeError } from '../engine/parameters.ts';
+import { estimate, type InitialParameters, plan } from '../engine/plan.ts';
+import { type Bug, bugs } from '../engine/reference/bugs.ts';
+import { type Problem, refuse } from '../errors.ts';
+import type { JobInput } from '../schemas/job.ts';
+import { definitionOf, type NetworkInput } from '../schemas/network.ts';
+import type { Store } from '../store/store.ts';
+import { metricProblem, seriesName } from '../training/metrics.ts';
+import { targetKind } from '../training/target-kind.ts';
+import { dataProblems, type LabelledRows } from './data-checks.ts';
+import { digestOf } from './digest.ts';
+import { type AdmittedJob, arraysOf, keptRequest } from './job-request.ts';
+import { inputOf, networkProblems, over } from './networks.ts';
+
+/** Where the rows of stored data sets come from. */
+export interface DatasetSource {
+  /** The rows, on shared memory; `undefined` when there is no such data set. */
+  load(id: string): Promise<LabelledRows | undefined>;
+}
+
+/** Where the parameters of other jobs come from. */
+export interface ModelSource {
+  /** Definition and parameters of a checkpoint; `undefined` when there is no such job or checkpoint. */
+  startFrom(
+    job_id: string,
+    step: number | undefined,
+  ): Promise<{ readonly wire: Parameters; readonly step: number } | undefined>;
+}
+
+export interface AdmissionSources {
+  readonly store: Pick<Store, 'networks'>;
+  readonly datasets: DatasetSource;
+  readonly models: ModelSource;
+  readonly limits: Limits;
+}
+
+const missing = (pointer: string, kind: string, id: string): Problem => ({
+  pointer,
+  code: 'not_found',
+  detail: `There is no ${kind} with the id ${JSON.stringify(id)}.`,
+});
+
+/**
+ * Checks a job whose fields are well formed.
+ * @throws {ProblemError} with every problem
+ */
+export async function admit(input: JobInput, sources: AdmissionSources): Promise<AdmittedJob> {
+  const problems: Problem[] = [];
+  const network = await findNetwork(input, sources, problems);
+  const data = await findRows(input, '', sources, problems);
+  const validation = input.validation === undefined ? null : await findValidation(input, sources, problems);
+  const planned = network === null ? null : plan(definitionOf(network));
+  problems.push(...optionProblems(input, sources.limits));
+  if (planned !== null && data !== null) problems.push(...fitProblems(input, planned, data, validation));
+  const initial = planned === null ? null : await findInitial(input, planned, sources, problems);
+  if (planned !== null && data !== null) problems.push(...memoryProblems(input, planned, data, sources.limits));
+  refuse(problems, problems.every(({ code }) => code === 'limit_exceeded') ? 'limit_exceeded' : 'validation_failed');
+  const rows = data as LabelledRows;
+  const values = initial?.values ?? null;
+  const arrays = arraysOf({ data: rows, validation, initial: values });
+  const parts = {
+    data: rows,
+    data_sha256: digestOf(arrays),
+    validation,
+    initial: values,
+    initial_origin: initial?.origin,
+  };
+  return {
+    network_id: input.network_id ?? null,
+    dataset_id: input.dataset_id ?? null,
+    definition: definitionOf(network as NetworkInput),
+    plan: planned as Plan,
+    request: keptRequest(input, parts),
+    arrays,
+    steps: input.epochs * Math.ceil(trainedRows(input, rows) / input.batch_size),
+    metadata: input.metadata,
+    priority: input.priority,
+    external_id: input.external_id ?? null,
+  };
+}
+
+async function findNetwork(
+  { network, network_id }: JobInput,
+  { store, limits }: AdmissionSources,
+  problems: Problem[],
+): Promise<NetworkInput | null> {
+  if (network !== undefined) {
+    const found = networkProblems(network, limits, '/network');
+    problems.push(...found);
+    return found.length === 0 ? network : null;
+  }
+  const record = await store.networks.get(network_id as string);
+  if (record === undefined) problems.push(missing('/network_id', 'network', network_id as string));
+  return record === undefined ? null : inputOf(record);
+}
+
+async function findRows(
+  { data, dataset_id }: { readonly data?: LabelledRows | undefined; readonly dataset_id?: string | undefined },
+  pointer: string,
+  { datasets }: AdmissionSources,
+  problems: Problem[],
+): Promise<LabelledRows | null> {
+  if (dataset_id === undefined) return data ?? null;
+  const loaded = await datasets.load(dataset_id);
+  if (loaded === undefined) problems.push(missing(`${pointer}/dataset_id`, 'data set', dataset_id));
+  return loaded ?? null;
+}
+
+async function findValidation(input: JobInput, sources: AdmissionSources, problems: Problem[]) {
+  return findRows(input.validation ?? {}, '/validation', sources, problems);
+}
+
+/** Rows that are left to train on. */
+function trainedRows({ validation }: JobInput, { inputs }: LabelledRows): number {
+  if (validation?.fraction !== undefined)
+    return inputs.rows - Math.max(1, Math.round(validation.fraction * inputs.rows));
+  return inputs.rows - (validation?.rows?.length ?? 0);
+}
+
+function optionProblems(input: JobInput, limits: Limits): Problem[] {
+  const { max_runtime_seconds: runtime = 0 } = input.limits;
+  const metadataBytes = Buffer.byteLength(JSON.stringify(input.metadata));
+  return [
+    ...over(limits, 'max_epochs', input.epochs, '/epochs', 'The job has', 'epochs'),
+    ...over(limits, 'max_batch_size', input.batch_size, '/batch_size', 'The batch has', 'rows'),
+    ...over(limits, 'max_runtime_seconds', runtime, '/limits/max_runtime_seconds', 'The job may run', 'seconds'),
+    ...over(limits, 'max_metadata_bytes', metadataBytes, '/metadata', 'The metadata have', 'bytes as JSON'),
+    ...monitorProblems(input),
+  ];
+}
+
+/** Everything that watches a series must name one that is measured. */
+function monitorProblems(input: JobInput): Problem[] {
+  const measured = [
+    'loss',
+    ...(input.validation === undefined ? [] : ['validation_loss']),
+    ...input.metrics.map(seriesName),
+  ];
+  const schedules = Array.isArray(input.learning_rate_schedule)
+    ? input.learning_rate_schedule
+    : [input.learning_rate_schedule];
+  const watched: (readonly [string, string | undefined])[] = [
+    ['/early_stopping/monitor', input.early_stopping?.monitor],
+    ['/target/monitor', input.target?.monitor],
+    ...schedules.map((schedule, i) => {
+      const place = Array.isArray(input.learning_rate_schedule)
+        ? `/learning_rate_schedule/${i}`
+        : '/learning_rate_schedule';
+      return [`${place}/monitor`, typeof schedule === 'string' ? undefined : schedule.monitor] as const;
+    }),
+  ];
+  return watched.flatMap(([pointer, series]): Problem[] => {
+    if (series === undefined || measured.includes(series)) return [];
+    const why = series === 'validation_loss' ? 'there is no validation' : 'the job does not measure it';
+    const detail = `${JSON.stringify(series)} cannot be watched: ${why}. Measured are ${measured.join(', ')}.`;
+    return [{ pointer, code: 'unknown_name', detail, allowed: measured }];
+  });
+}
+
+/** What network, rows and training options say about each other. */
+function fitProblems(input: JobInput, planned: Plan, data: LabelledRows, validation: LabelledRows | null): Problem[] {
+  const found = [
+    ...(input.data === undefined ? [] : dataProblems(data, planned, '/data')),
+    ...(input.dataset_id === undefined ? [] : dataProblems(data, planned, '/dataset_id').map(atPointer('/dataset_id'))),
+    ...(validation === null ? [] : dataProblems(validation, planned, '/validation/data')),
+    ...splitProblems(input, data),
+    ...bugProblems(input, planned),
+  ];
+  return found.some(({ code }) => code === 'width_mismatch')
+    ? found
+    : [...found, ...metricProblems(input, planned, data)];
+}
+
+/** A problem inside a stored data set points to the field that names the set. */
+const atPointer =
+  (pointer: string) =>
+  (problem: Problem): Problem => ({ ...problem, pointer });
+
+function splitProblems({ validation }: JobInput, { inputs }: LabelledRows): Problem[] {
+  if (validation?.fraction !== undefined && inputs.rows < 2) {
+    const detail = 'There is only one row: holding out a fraction would leave none to train on.';
+    return [{ pointer: '/validation/fraction', code: 'invalid', detail }];
+  }
+  const rows = validation?.rows ?? [];
+  const seen = new Set<number>();
+  const problems = rows.flatMap((row, i): Problem[] => {
+    const fault =
+      row >= inputs.rows ? `is not one of the ${inputs.rows} rows` : seen.has(row) ? 'is named twice' : null;
+    seen.add(row);
+    return fault === null
+      ? []
+      : [{ pointer: `/validation/rows/${i}`, code: 'invalid', detail: `Row ${row} ${fault}.` }];
+  });
+  if (problems.length === 0 && seen.size === inputs.rows) {
+    problems.push({ pointer: '/validation/rows', code: 'invalid', detail: 'No row would be left to train on.' });
+  }
+  return problems;
+}
+
+function bugProblems({ simulate_bug: name }: JobInput, planned: Plan): Problem[] {
+  if (name === undefined) return [];
+  const reason = (bugs as Readonly<Record<string, Bug>>)[name].applies(planned);
+  return reason === null
+    ? []
+    : [{ pointer: '/simulate_bug', code: 'not_allowed', detail: `${name} cannot be made here: ${reason}.` }];
+}
+
+function metricProblems({ metrics }: JobInput, planned: Plan, { targets }: LabelledRows): Problem[] {
+  const context = {
+    target_kind: targetKind(planned.loss.name as never, planned.output_size, targets.values),
+    output_size: planned.output_size,
+  };
+  return metrics.flatMap((spec, i): Problem[] => {
+    const reason = metricProblem(spec, context);
+    return reason === null ? [] : [{ pointer: `/metrics/${i}`, code: 'not_allowed', detail: `${reason}.` }];
+  });
+}
+
+/** Memory of the run: engine, data, and a second copy of the data where it is scaled or rounded. */
+function memoryProblems(input: JobInput, planned: Plan, data: LabelledRows, limits: Limits): Problem[] {
+  const batch_size = Math.min(input.batch_size, data.inputs.rows);
+  const engine = estimate(planned, { batch_size, optimizer: input.optimizer }).total;
+  const rows = 2 * (data.inputs.values.byteLength + data.targets.values.byteLength);
+  return over(limits, 'max_memory_bytes', engine + rows, '/batch_size', 'Training would need about', 'bytes');
+}
+
+interface Initial {
+  readonly values: InitialParameters;
+  readonly origin: NonNullable<ReturnType<typeof keptRequest>['initial_parameters']>;
+}
+
+async function findInitial(
+  { initial_parameters: given }: JobInput,
+  planned: Plan,
+  { models }: AdmissionSources,
+  problems: Problem[],
+): Promise<Initial | null> {
+  if (given === undefined) return null;
+  if (given.job_id === undefined) {
+    const values = readParameters(planned, given.layers, '/initial_parameters', problems);
+    return values && { values, origin: { given: true } };
+  }
+  const start = await models.startFrom(given.job_id, given.step);
+  if (start === undefined) {
+    const what = given.step === undefined ? 'trained job' : `checkpoint of step ${given.step} of a job`;
+    problems.push(missing('/initial_parameters/job_id', what, given.job_id));
+    return null;
+  }
+  const values = readParameters(planned, start.wire.layers, '/initial_parameters/job_id', problems);
+  return values && { values, origin: { job_id: given.job_id, step: start.step } };
+}
+
+/** Matrices of the wire as flat buffers; what does not fit is reported with its shape. */
+export function readParameters(
+  planned: Plan,
+  layers: unknown,
+  pointer: string,
+  problems: Problem[],
+): InitialParameters | null {
+  if (!Array.isArray(layers)) {
+    problems.push({
+      pointer: `${pointer}/layers`,
+      code: 'wrong_type',
+      detail: 'layers must be an array, one object per layer.',
+    });
+    return null;
+  }
+  try {
+    return fromWire(planned, { layers });
+  } catch (error) {
+    if (!(error instanceof ParameterShapeError)) throw error;
+    const inBody = !pointer.endsWith('/job_id');
+    for (const { path, expected, found } of error.problems) {
+      const detail = `${inBody ? '' : `${path}: `}The network needs ${expected}, but this is ${found}.`;
+      problems.push({ pointer: inBody ? `${pointer}${path}` : pointer, code: 'shape_mismatch', detail });
+    }
+    return null;
+  }
+}
