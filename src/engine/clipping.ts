@@ -22,7 +22,7 @@ export function globalNorm(gradients: FloatArray): number {
   if (Number.isNaN(squares) || largest === 0 || (squares < Infinity && squares > 2 ** -900)) return Math.sqrt(squares);
   if (largest === Infinity) return Infinity;
   let scaled = 0;
-  for (let i = 0; i < gradients.length; i++) scaled += (gradients[i] / largest) ** 2;
+  for (let i = 0; i < gradients.length; i++) scaled += (gradients[i] / largest) * (gradients[i] / largest);
   return largest * Math.sqrt(scaled);
 }
 

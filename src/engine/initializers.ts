@@ -93,7 +93,7 @@ function orthonormalize(vectors: Float64Array, count: number, size: number): voi
       }
     }
     let squares = 0;
-    for (let i = 0; i < size; i++) squares += vectors[v * size + i] ** 2;
+    for (let i = 0; i < size; i++) squares += vectors[v * size + i] * vectors[v * size + i];
     const norm = Math.sqrt(squares);
     for (let i = 0; i < size; i++) vectors[v * size + i] /= norm;
   }
