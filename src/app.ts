@@ -1,8 +1,24 @@
-/** The application: every route and plugin on one Fastify instance, without listening and without reading the environment. */
-import type { FastifyPluginAsyncZod } from '@fastify/type-provider-zod';
-import type { FastifyInstance } from 'fastify';
+/** The application: every plugin and route on one Fastify instance, without listening and without reading the environment. */
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import helmet from '@fastify/helmet';
+import swaggerUi from '@fastify/swagger-ui';
+import type { FastifyPluginAsyncZod, ZodTypeProvider } from '@fastify/type-provider-zod';
+import fastify, { type FastifyBaseLogger, type FastifyInstance, type RawServerDefault } from 'fastify';
+import packageJson from '../package.json' with { type: 'json' };
+import { catalogRoutes } from '../routes/catalog.ts';
+import { networkRoutes } from '../routes/networks.ts';
+import { operationRoutes } from '../routes/operations.ts';
 import type { Config } from './config.ts';
+import { ProblemError } from './errors.ts';
+import { requireApiKey } from './http/authentication.ts';
+import { acceptJson } from './http/json-body.ts';
+import { measureRequests } from './http/metrics.ts';
+import { describeApi } from './http/openapi.ts';
+import { answerBrokenRequest, answerProblems, sendProblem } from './http/problems.ts';
+import { validatorCompiler } from './http/validation.ts';
 import type { Services } from './services/services.ts';
+import { StoreError } from './store/store.ts';
 
 export type { Services } from './services/services.ts';
 
@@ -15,5 +31,85 @@ export interface RouteContext {
 /** A file in routes/ exports one of these. */
 export type Routes = FastifyPluginAsyncZod<RouteContext & Record<never, never>>;
 
+export type App = FastifyInstance<RawServerDefault, IncomingMessage, never, FastifyBaseLogger, ZodTypeProvider>;
+
+/** Milliseconds. A body of the largest size must arrive in the first; the second outlives the usual load balancer's 60 s. */
+const timeouts = { request: 120_000, keepAlive: 72_000 };
+
+/** Every resource's routes; the order is that of the documentation. */
+const routes: readonly Routes[] = [networkRoutes, catalogRoutes, operationRoutes];
+
 /** Builds the application. The services outlive it: whoever made them closes them. */
-export type BuildApp = (config: Config, services: Services) => Promise<FastifyInstance>;
+export async function buildApp(
+  config: Config,
+  services: Services,
+  logger?: FastifyBaseLogger,
+): Promise<FastifyInstance> {
+  const app = fastify({
+    ...(logger === undefined ? { logger: false } : { loggerInstance: logger }),
+    genReqId: requestId,
+    requestIdLogLabel: 'request_id',
+    bodyLimit: config.limits.max_body_bytes,
+    requestTimeout: timeouts.request,
+    keepAliveTimeout: timeouts.keepAlive,
+    clientErrorHandler: answerBrokenRequest,
+    // While closing, `readyz` and `refuseWhenNotReady` answer in the service's own words.
+    return503OnClosing: false,
+    frameworkErrors: (error, request, reply) => {
+      reply.header('x-request-id', request.id);
+      const tooLong = error.code === 'FST_ERR_MAX_PARAM_LENGTH';
+      const detail = tooLong
+        ? 'A part of the path is longer than any id of this service.'
+        : 'The path is not a valid URL.';
+      sendProblem(request, reply, new ProblemError(tooLong ? 'uri_too_long' : 'bad_request', detail));
+    },
+  });
+  app.setValidatorCompiler(validatorCompiler);
+  // Not zod's: checking every element of an answer is slow and refuses NaN. Tests hold the answers to their schemas.
+  app.setSerializerCompiler(() => JSON.stringify);
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+  });
+  measureRequests(app);
+  await app.register(helmet, {
+    contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } },
+    strictTransportSecurity: false,
+  });
+  requireApiKey(app, config.apiKeys);
+  answerProblems(app, config.limits, fromStore);
+  refuseWhenNotReady(app, services);
+  acceptJson(app, config.limits);
+  await describeApi(app, config, packageJson.version);
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    uiConfig: { deepLinking: true, tryItOutEnabled: true },
+    theme: { title: 'Trainyard API' },
+  });
+  for (const plugin of routes) await app.register(plugin, { services, config });
+  await app.ready();
+  return app;
+}
+
+/** The client's `X-Request-Id` when it is harmless in a log, else a new one. */
+function requestId({ headers }: Pick<IncomingMessage, 'headers'>): string {
+  const given = headers['x-request-id'];
+  return typeof given === 'string' && /^[\w.:@/+-]{1,128}$/.test(given) ? given : randomUUID();
+}
+
+/** Requests that change something wait until the service is ready, and stop when it is stopping. */
+function refuseWhenNotReady(app: FastifyInstance, services: Services): void {
+  app.addHook('onRequest', async (request) => {
+    if (request.method === 'GET' || request.method === 'HEAD' || services.ready()) return;
+    throw new ProblemError('unavailable', 'The service is starting or stopping.', { retry_after: 5 });
+  });
+}
+
+/** A store that is full or busy can be asked again later; any other failure of it is ours. */
+function fromStore(error: unknown): ProblemError | undefined {
+  if (!(error instanceof StoreError)) return undefined;
+  const retry = { storage_full: 60, storage_busy: 1 }[error.code as 'storage_full' | 'storage_busy'];
+  if (retry === undefined) return undefined;
+  const detail =
+    error.code === 'storage_full' ? 'The storage has no room left.' : 'The storage does not answer at the moment.';
+  return new ProblemError('unavailable', detail, { retry_after: retry }, { cause: error });
+}

@@ -204,15 +204,19 @@ export class ProblemError extends Error {
 /** The `type` member: a name for the kind of error that stays the same wherever the service runs. */
 export const errorType = (code: ErrorCode): string => `urn:trainyard:error:${code}`;
 
-/**
- * Refuses a request for the given problems; does nothing when there are none.
- * @throws {ProblemError} with every problem, and the first limit that was met.
- */
-export function refuse(problems: readonly Problem[], code: ErrorCode = 'validation_failed'): void {
-  if (problems.length === 0) return;
+/** The error for one or more problems of a request, with the first limit that was met. */
+export function problemError(problems: readonly Problem[], code: ErrorCode = 'validation_failed'): ProblemError {
   const [first] = problems;
   const detail = problems.length === 1 ? first.detail : `${problems.length} problems; the first: ${first.detail}`;
-  throw new ProblemError(code, detail, { errors: problems, limit: problems.find(({ limit }) => limit)?.limit });
+  return new ProblemError(code, detail, { errors: problems, limit: problems.find(({ limit }) => limit)?.limit });
+}
+
+/**
+ * Refuses a request for the given problems; does nothing when there are none.
+ * @throws {ProblemError}
+ */
+export function refuse(problems: readonly Problem[], code?: ErrorCode): void {
+  if (problems.length > 0) throw problemError(problems, code);
 }
 
 /** The 404 of a resource: `notFound('network', id)`. */

@@ -153,7 +153,7 @@ export const networkExamples = {
 export const networkInput = z
   .strictObject(networkShape)
   .check(z.superRefine(checkOutputPair, { when: () => true }))
-  .meta({ id: 'NetworkInput', description: 'A network to define.', examples: Object.values(networkExamples) });
+  .meta({ id: 'NetworkDefinition', description: 'A network to define.', examples: Object.values(networkExamples) });
 
 export type NetworkInput = z.output<typeof networkInput>;
 

@@ -104,13 +104,11 @@ export const lintRules = {
   relu_on_output: {
     description:
       'A relu at the output cannot give negative values, and a unit that is 0 for every sample stops learning.',
-    check: ({ definition, last, output, loss }) => {
+    check: ({ last, output, loss }) => {
       const { target_domain: domain } = loss.entry;
       if (output.name !== 'relu' || domain.kind !== 'interval' || domain.minimum >= 0) return [];
       const detail = `relu at the output never gives less than 0, while ${loss.name} allows any target. Use linear, or softplus for targets that are never negative.`;
-      return definition.layers[last].units > 0
-        ? [{ pointer: at(last, 'activation'), detail, patch: set(at(last, 'activation'), 'linear') }]
-        : [];
+      return [{ pointer: at(last, 'activation'), detail, patch: set(at(last, 'activation'), 'linear') }];
     },
   },
   zeros_in_hidden_layer: {

@@ -1,0 +1,91 @@
+import { z } from 'zod';
+import type { Routes } from '../src/app.ts';
+import { sendPage } from '../src/http/pages.ts';
+import { idParams, listQuery, queryFlag } from '../src/schemas/common.ts';
+import { networkExamples, networkInput, networkList, networkPreview, networkView } from '../src/schemas/network.ts';
+
+const tags = ['networks'];
+const params = idParams('network', 'net');
+const location = { Location: 'The path of the new network.' };
+
+export const networkRoutes: Routes = async (app, { services }) => {
+  app.post(
+    '/v1/networks',
+    {
+      schema: {
+        operationId: 'createNetwork',
+        tags,
+        summary: 'Define a network',
+        description:
+          'Checks a definition and keeps it; it never changes afterwards. Any activation × loss pair that is mathematically defined works. `warnings` lists what is allowed but probably not meant, each with a JSON Patch that mends it.',
+        querystring: z.strictObject({
+          validate_only: queryFlag
+            .optional()
+            .meta({ description: 'Check the definition and answer 200 without storing anything.' }),
+        }),
+        body: networkInput,
+        examples: networkExamples,
+        response: { 200: networkPreview, 201: networkView },
+        responseDocs: {
+          200: { description: 'The definition is valid; nothing was stored (`validate_only`).' },
+          201: { description: 'The network was stored.', headers: location },
+        },
+        errors: ['limit_exceeded'],
+      },
+    },
+    async (request, reply) => {
+      if (request.query.validate_only) return reply.code(200).send(services.networks.preview(request.body));
+      const network = await services.networks.create(request.body);
+      return reply.code(201).header('location', `/v1/networks/${network.id}`).send(network);
+    },
+  );
+
+  app.get(
+    '/v1/networks',
+    {
+      schema: {
+        operationId: 'listNetworks',
+        tags,
+        summary: 'List networks',
+        description: 'A page of networks, newest first.',
+        querystring: listQuery,
+        response: { 200: networkList },
+        responseDocs: { 200: { headers: { Link: 'The next page, with `rel="next"`; absent on the last.' } } },
+      },
+    },
+    async (request, reply) => sendPage(request, reply, await services.networks.list(request.query)),
+  );
+
+  app.get(
+    '/v1/networks/:id',
+    {
+      schema: {
+        operationId: 'getNetwork',
+        tags,
+        summary: 'Read a network',
+        description: 'The definition as it was given, with its sizes, parameter counts and warnings.',
+        params,
+        response: { 200: networkView },
+      },
+    },
+    async (request) => services.networks.get(request.params.id),
+  );
+
+  app.delete(
+    '/v1/networks/:id',
+    {
+      schema: {
+        operationId: 'deleteNetwork',
+        tags,
+        summary: 'Delete a network',
+        description: 'Removes the definition. Jobs keep their own copy of it and go on.',
+        params,
+        response: { 204: z.null().meta({ description: 'It is gone.' }) },
+      },
+    },
+    async (request, reply) => {
+      await services.networks.remove(request.params.id);
+      return reply.code(204).send(null);
+    },
+  );
+};
