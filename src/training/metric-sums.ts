@@ -1,5 +1,7 @@
 /** The running sums behind the metrics of values and probabilities; each keeps only what its metrics read. */
 import type { FloatArray } from '../engine/backend.ts';
+import { log } from '../engine/math/elementary.ts';
+import { float64 } from '../engine/math/float64.ts';
 import { type MetricContext, trueClass } from './metric-context.ts';
 
 /** Errors and, by Welford's update, the variance of the targets of each output. */
@@ -119,7 +121,7 @@ export class LogLoss {
   }
 
   #log(output: number): number {
-    return this.#context.log_outputs === true ? output : Math.log(output);
+    return this.#context.log_outputs === true ? output : log(float64, output);
   }
 
   mean(): number {

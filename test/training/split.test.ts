@@ -15,7 +15,7 @@ describe('a split by fraction', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 3, max: 200 }),
-        fc.double({ min: 0.01, max: 0.4, noNaN: true }),
+        fc.double({ min: 0.01, max: 0.35, noNaN: true }),
         fc.nat(),
         (n, f, seed) => {
           const labels = Uint8Array.from({ length: n }, (_, i) => i % 3);
