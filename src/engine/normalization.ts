@@ -111,7 +111,7 @@ export function normalizeForward<M>(
 /**
  * dLoss/dz from dLoss/dy, in place, for statistics taken of z itself; dγ and dβ go to `gradients`.
  *
- * dz = γ-scaled d through n: (1/√(variance + ε))·(dn − mean(dn) − n·mean(dn·n)), means over the group.
+ * dn = γ·dy; dz = (dn − mean(dn) − n·mean(dn·n))/√(variance + ε), means over the group.
  */
 export function normalizeBackward<M>(
   o: Arithmetic<number, M>,

@@ -77,9 +77,9 @@ function movingMean<T, M>(o: Arithmetic<T, M>, beta: number, mean: T, x: T): T {
   return o.mulAdd(o.constant(beta), mean, o.mul(o.constant(1 - beta), x));
 }
 
-/** β·mean + (1 − β)·g². One factor g is scaled first: (1 − β)·g·g overflows later than g·g. */
+/** β·mean + ((1 − β)·g)·g: as a product of g², the term would overflow a little earlier. */
 function movingMeanSquare<T, M>(o: Arithmetic<T, M>, beta: number, mean: T, g: T): T {
-  return movingMean(o, beta, mean, o.mul(g, g));
+  return o.mulAdd(o.constant(beta), mean, o.mul(o.mul(o.constant(1 - beta), g), g));
 }
 
 /** p − rate·direction. */

@@ -60,6 +60,8 @@ class ReferenceBackend implements Backend {
     this.#statistics = new FloatArrayOf(plan.statistic_count);
     this.#nextStatistics = new FloatArrayOf(plan.statistic_count);
     this.#statistics.set(initial.statistics);
+    // An unknown bug is refused here, not at the first step.
+    this.#rules(0);
   }
 
   train(block: TrainingBlock): BlockResult {

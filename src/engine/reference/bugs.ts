@@ -35,8 +35,10 @@ export interface Bug {
   readonly needs_learning_rate?: boolean;
   /** Why the mistake cannot be made in this network, or null when it can. */
   applies(plan: Plan): string | null;
-  /** The forms the mistake takes; the first is the usual one. */
+  /** The forms the mistake takes. */
   readonly variants: Readonly<Record<string, Mistake>>;
+  /** The form meant when none is named; the first unless given. */
+  usual?(plan: Plan): string;
 }
 
 const always = () => null;
@@ -184,6 +186,7 @@ export const bugs = {
         'no hidden relu layer has a neighbour of its own width',
       ),
     variants: { layer_below: maskFromLayer(-1), layer_above: maskFromLayer(1) },
+    usual: (plan) => (maskable(plan, -1).length > 0 ? 'layer_below' : 'layer_above'),
   },
   layer_off_by_one: {
     computes: 'the gradients of layer l reported for layer l + 1',
@@ -225,8 +228,8 @@ export function simulatedRules(chosen: readonly ChosenBug[], plan: Plan, learnin
   const ordered = named.toSorted((a, b) => bugNames.indexOf(a.bug as BugName) - bugNames.indexOf(b.bug as BugName));
   let rules = correctRules;
   for (const { bug, variant } of ordered) {
-    const { variants }: Bug = bugs[bug as BugName];
-    const mistake = variants[variant ?? Object.keys(variants)[0]];
+    const { variants, usual }: Bug = bugs[bug as BugName];
+    const mistake = variants[variant ?? usual?.(plan) ?? Object.keys(variants)[0]];
     if (mistake === undefined) throw new RangeError(`${bug} has no variant ${JSON.stringify(variant)}`);
     rules = mistake(rules, { plan, learning_rate: learningRate });
   }

@@ -53,8 +53,12 @@ function rowProduct64(
 ): void {
   let j = 0;
   for (; j + 4 <= columns; j += 4) {
-    let [sum0, sum1, sum2, sum3] = [0, 0, 0, 0];
-    let [ai, b0] = [aStart, bOffset + j * outer];
+    let sum0 = 0;
+    let sum1 = 0;
+    let sum2 = 0;
+    let sum3 = 0;
+    let ai = aStart;
+    let b0 = bOffset + j * outer;
     for (let k = 0; k < count; k++) {
       const x = a[ai];
       sum0 += x * b[b0];
@@ -89,8 +93,12 @@ function rowProduct32(
 ): void {
   let j = 0;
   for (; j + 4 <= columns; j += 4) {
-    let [sum0, sum1, sum2, sum3] = [0, 0, 0, 0];
-    let [ai, b0] = [aStart, bOffset + j * outer];
+    let sum0 = 0;
+    let sum1 = 0;
+    let sum2 = 0;
+    let sum3 = 0;
+    let ai = aStart;
+    let b0 = bOffset + j * outer;
     for (let k = 0; k < count; k++) {
       const x = a[ai];
       sum0 = fround(sum0 + fround(x * b[b0]));
