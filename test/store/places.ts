@@ -29,7 +29,7 @@ export async function sqlitePlace(): Promise<Place> {
 }
 
 /** A port that is free now. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
@@ -67,7 +67,8 @@ export async function startPostgres(): Promise<PostgresServer> {
     throw new Error(`PostgreSQL did not start:\n${log.join('\n')}`);
   });
   const url = `postgres://postgres:trainyard@127.0.0.1:${port}/postgres`;
-  const control = new pg.Pool({ connectionString: url, max: 1 });
+  const control = new pg.Client({ connectionString: url });
+  await control.connect();
   let places = 0;
   return {
     async place() {

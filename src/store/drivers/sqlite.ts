@@ -2,7 +2,15 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
-import { checkParameters, type Dialect, type Driver, type Queryable, type Row, type SqlValue } from '../driver.ts';
+import {
+  checkParameters,
+  type Dialect,
+  type Driver,
+  type Queryable,
+  type Row,
+  type SqlValue,
+  systemErrorCode,
+} from '../driver.ts';
 import { StoreError, type StoreErrorCode } from '../store.ts';
 
 const dialect: Dialect = {
@@ -26,9 +34,9 @@ const resultCodes: Readonly<Record<number, StoreErrorCode>> = {
 };
 
 function storageError(error: unknown): StoreError {
-  const extended = error instanceof Error && 'errcode' in error ? Number(error.errcode) : 0;
+  const code = error instanceof Error && 'errcode' in error ? resultCodes[Number(error.errcode) & 0xff] : undefined;
   const message = error instanceof Error ? error.message : String(error);
-  return new StoreError(resultCodes[extended & 0xff] ?? 'storage_failed', `SQLite: ${message}`, { cause: error });
+  return new StoreError(code ?? systemErrorCode(error), `SQLite: ${message}`, { cause: error });
 }
 
 function guarded<T>(call: () => T): T {
@@ -125,7 +133,7 @@ class SqliteDriver implements Driver {
 
 /** Takes the directory for this process; the lock ends with the process, however it ends. */
 function lockDirectory(directory: string): DatabaseSync {
-  const lock = new DatabaseSync(join(directory, 'lock.db'), { timeout: 0 });
+  const lock = guarded(() => new DatabaseSync(join(directory, 'lock.db'), { timeout: 0 }));
   try {
     lock.exec('begin exclusive');
     return lock;
@@ -148,7 +156,7 @@ function connect(path: string, readOnly: boolean): Connection {
  * @throws {StoreError} `data_directory_in_use` when another process, or this one, has it open.
  */
 export function openSqlite(directory: string): Driver {
-  mkdirSync(directory, { recursive: true });
+  guarded(() => mkdirSync(directory, { recursive: true }));
   const lock = lockDirectory(directory);
   try {
     const path = join(directory, 'trainyard.db');

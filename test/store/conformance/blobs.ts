@@ -83,38 +83,44 @@ export function blobsConform(fixture: Fixture): void {
     expect(await keys(blobs)).toEqual(['jobs/a-', 'jobs/a.b/1', 'jobs/a0', 'jobs/b/2']);
   });
 
-  it.each([
-    '',
-    '/',
-    '/etc/passwd',
-    '../up',
-    'a/../../up',
-    'a/..',
-    '.',
-    'a/.hidden',
-    'a//b',
-    'a/',
-    'a\\b',
-    'a\0',
-    'ä',
-    'a b',
-    'a%2Fb',
-    `${'n'.repeat(129)}`,
-    'a/b/c/d/e/f/g/h/i',
-  ])('refuses the key %j', async (key) => {
+  it('refuses keys that are not paths of plain names', async () => {
     const { blobs } = fixture.store;
-    const calls = [
-      () => blobs.put(key, new Uint8Array()),
-      () => blobs.get(key),
-      () => blobs.stream(key),
-      () => blobs.delete(key),
+    const escaping = [
+      '',
+      '/',
+      '/etc/passwd',
+      '../up',
+      'a/../../up',
+      'a/..',
+      '.',
+      'a/.hidden',
+      'a\\..\\up',
+      'a%2Fb',
+      'a\0',
     ];
-    for (const call of calls) await expect((async () => call())()).rejects.toThrow(RangeError);
+    for (const key of [...escaping, 'a//b', 'a/', 'ä', 'a b', 'n'.repeat(129), 'a/b/c/d/e/f/g/h/i']) {
+      const refused = expect.objectContaining({
+        name: 'RangeError',
+        message: `not a blob key: ${JSON.stringify(key)}`,
+      });
+      const calls = [
+        () => blobs.put(key, new Uint8Array()),
+        () => blobs.get(key),
+        () => blobs.stream(key),
+        () => blobs.delete(key),
+      ];
+      for (const call of calls) await expect((async () => call())()).rejects.toEqual(refused);
+    }
   });
 
-  it.each(['', 'a', '/', '../', 'a/../'])('refuses to delete below the prefix %j', async (prefix) => {
-    await fixture.store.blobs.put('a/b', new Uint8Array());
-    await expect((async () => fixture.store.blobs.deleteAll(prefix))()).rejects.toThrow(RangeError);
-    expect(await keys(fixture.store.blobs)).toEqual(['a/b']);
+  it('refuses to delete or list below a prefix that is not whole names', async () => {
+    const { blobs } = fixture.store;
+    await blobs.put('a/b', new Uint8Array());
+    for (const prefix of ['a', '/', '../', 'a/../', 'a//']) {
+      await expect((async () => blobs.deleteAll(prefix))()).rejects.toThrow(RangeError);
+      await expect(keys(blobs, prefix)).rejects.toThrow(RangeError);
+    }
+    await expect((async () => blobs.deleteAll(''))()).rejects.toThrow(RangeError);
+    expect(await keys(blobs)).toEqual(['a/b']);
   });
 }
