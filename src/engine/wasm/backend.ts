@@ -32,9 +32,6 @@ export function unsupported(plan: Plan, setup: TrainingSetup, data: Data, tile: 
   const wide = plan.layers.find((layer, index) => layer.units > MAX_ROWWISE_UNITS && unrolls(plan, index));
   if (wide !== undefined)
     return `layer ${wide.number}: ${wide.activation.name} over more than ${MAX_ROWWISE_UNITS} units`;
-  const normalized = plan.layers.find((layer) => layer.normalization !== null);
-  if (normalized?.normalization)
-    return `layer ${normalized.number}: ${normalized.normalization.kind} is not compiled yet`;
   const memory = tilesMemory(tilesOptions(plan, setup, data, tile), data);
   if (memory > MAX_MEMORY) return `network and data take ${memory} bytes of the ${MAX_MEMORY} that can be addressed`;
   return null;

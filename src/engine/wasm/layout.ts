@@ -6,7 +6,7 @@
  * backward product. Parameters, each optimizer slot and (where gradients must be seen as a whole) the gradients are
  * blocks of one and the same layout, so a moment lies at a fixed distance from its parameter.
  */
-import type { FloatArray, Plan, PlannedLayer, TensorSlice } from '../backend.ts';
+import type { FloatArray, Plan, PlannedLayer, PlannedNormalization, TensorSlice } from '../backend.ts';
 import { shapes } from './expression.ts';
 import type { Tile } from './product.ts';
 
@@ -30,6 +30,17 @@ export interface Rows {
   readonly stride: number;
 }
 
+/** What normalization remembers from forward to backward, and its running statistics; base addresses. */
+export interface NormalizationLayout {
+  readonly kind: PlannedNormalization['kind'];
+  /** (z − mean)/√(variance + ε) */
+  readonly normalized: Rows;
+  /** 1/√(variance + ε): per unit for batch_norm, per sample for layer_norm. */
+  readonly inverseDeviations: number;
+  /** Within the statistics; batch_norm only. */
+  readonly running: { readonly mean: number; readonly variance: number } | null;
+}
+
 export interface LayerLayout {
   readonly layer: PlannedLayer;
   /** Units with padding. */
@@ -49,6 +60,7 @@ export interface LayerLayout {
   /** After dropout: what the layer above is given. */
   readonly outputs: Rows;
   readonly deltas: Rows;
+  readonly normalization: NormalizationLayout | null;
   /** Dropout factors; null without dropout. */
   readonly mask: Rows | null;
 }
@@ -73,9 +85,13 @@ export interface NetworkLayout {
   /** Size of one block of parameters, moments or gradients. */
   readonly blockBytes: number;
   readonly slots: readonly number[];
+  /** Running means and variances. */
+  readonly statistics: number;
+  /** Parameters, slots and running statistics, side by side: what a snapshot holds. */
+  readonly stateBytes: number;
   /** 0 when gradients go straight into the update. */
   readonly gradients: number;
-  /** Copy of parameters and slots at the start of a block of steps. */
+  /** Copy of the state at the start of a block of steps. */
   readonly snapshot: number;
   /** Numbers of one step: the engine's own and the optimizer's; see scalars.ts. */
   readonly scalars: number;
@@ -151,6 +167,7 @@ export function createLayout({
     return { base: places.take(capacity * stride), columns: padded, stride };
   };
   const block = new Places(0);
+  const statistics = new Places(0);
   const panels = (where: Places, inner: number, columns: number): Panels => {
     const padded = roundUp(columns, granule);
     return { offset: where.take(inner * padded * bytes), inner, columns: padded, width };
@@ -181,6 +198,15 @@ export function createLayout({
       activations,
       outputs: layer.dropout === 0 ? activations : rows(units),
       deltas: rows(units),
+      normalization: normalization && {
+        kind: normalization.kind,
+        normalized: rows(units),
+        inverseDeviations: places.take((Math.max(capacity, units) + 4 * lanes) * bytes),
+        running:
+          normalization.running_mean === null
+            ? null
+            : { mean: statistics.take(units * bytes + 64), variance: statistics.take(units * bytes + 64) },
+      },
       mask: layer.dropout === 0 ? null : rows(units),
     };
   });
@@ -189,8 +215,10 @@ export function createLayout({
   const blockBytes = block.end;
   const parameters = places.take(blockBytes);
   const slotPlaces = Array.from({ length: slots }, () => places.take(blockBytes));
+  const statisticsPlace = places.take(statistics.end);
+  const stateBytes = places.end - parameters;
   const gradients = storesGradients ? places.take(blockBytes) : 0;
-  const snapshot = places.take(blockBytes * (slots + 1));
+  const snapshot = places.take(stateBytes);
   return {
     ...rest,
     plan,
@@ -206,6 +234,8 @@ export function createLayout({
     parameters,
     blockBytes,
     slots: slotPlaces,
+    statistics: statisticsPlace,
+    stateBytes,
     gradients,
     snapshot,
     scalars,
@@ -239,6 +269,28 @@ export function copyBlock(
       const part = numbers.subarray(offset / layout.bytesPerNumber, offset / layout.bytesPerNumber + slice.length);
       if (direction === 'in') part.set(flat.subarray(slice.offset, slice.offset + slice.length));
       else flat.set(part, slice.offset);
+    }
+  }
+}
+
+/** As `copyBlock`, for the running statistics. */
+export function copyStatistics(
+  layout: NetworkLayout,
+  memory: ArrayBuffer,
+  flat: FloatArray,
+  direction: 'in' | 'out',
+): void {
+  const FloatArrayOf = layout.bytesPerNumber === 4 ? Float32Array : Float64Array;
+  for (const { layer, normalization } of layout.layers) {
+    if (normalization?.running == null) continue;
+    for (const [offset, slice] of [
+      [normalization.running.mean, layer.normalization?.running_mean],
+      [normalization.running.variance, layer.normalization?.running_variance],
+    ] as const) {
+      if (slice == null) continue;
+      const numbers = new FloatArrayOf(memory, layout.statistics + offset, slice.length);
+      if (direction === 'in') numbers.set(flat.subarray(slice.offset, slice.offset + slice.length));
+      else flat.set(numbers, slice.offset);
     }
   }
 }

@@ -1,8 +1,11 @@
 /** The numbers that pass between a compiled step and the back end: where kernels and JavaScript find them. */
 import type { NetworkLayout } from './layout.ts';
 
-/** `scale`: of the reduction, for the rows of this batch. `clip_factor`: of the gradients, under a global norm. */
-const ownScalars = ['scale', 'clip_factor'] as const;
+/**
+ * `scale`: of the reduction, for the rows of this batch. `rows`: their number. `unbias`: rows/(rows − 1).
+ * `clip_factor`: of the gradients, under a global norm.
+ */
+const ownScalars = ['scale', 'rows', 'unbias', 'clip_factor'] as const;
 
 /** Address of a number of the network's precision, named as the optimizer's `step` names it or as above. */
 export function scalarOffset(

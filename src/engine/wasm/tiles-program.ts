@@ -4,7 +4,7 @@ import { clipFactor, DEFAULT_CLIP_EPSILON, globalNorm } from '../clipping.ts';
 import { reductionScale } from '../losses.ts';
 import { initialRunning, resolveOptimizer } from '../optimizers.ts';
 import type { InitialParameters } from '../plan.ts';
-import { copyBlock, type NetworkLayout } from './layout.ts';
+import { copyBlock, copyStatistics, type NetworkLayout } from './layout.ts';
 import { compiledModule } from './modules.ts';
 import type { Tile } from './product.ts';
 import type { Program, StepRange } from './program.ts';
@@ -53,7 +53,6 @@ export class TilesProgram implements Program {
   readonly #words: Uint32Array;
   readonly #running: Float64Array;
   readonly #savedRunning: Float64Array;
-  #statistics: FloatArray;
 
   constructor(plan: Plan, setup: TrainingSetup, data: Data, initial: InitialParameters, tile: Tile) {
     this.#setup = setup;
@@ -71,10 +70,9 @@ export class TilesProgram implements Program {
     const { optimizer } = this.#options.rule;
     this.#running = initialRunning(optimizer);
     this.#savedRunning = this.#running.slice();
-    this.#statistics = initial.statistics.slice();
     this.#placeData(data);
     this.#fill(
-      initial.parameters,
+      initial,
       optimizer.entry.slots(optimizer.options).map((slot) => slot.initial),
     );
   }
@@ -97,6 +95,8 @@ export class TilesProgram implements Program {
     this.#order.set(rows);
     this.#setScalars(entry.step(options, this.#running, learningRate));
     this.#setScalar('scale', reductionScale(plan.loss.entry, plan.reduction, rows.length, plan.output_size));
+    this.#setScalar('rows', rows.length);
+    this.#setScalar('unbias', rows.length / Math.max(rows.length - 1, 1));
     this.#setWord('step_low', step);
     this.#setWord('step_high', Math.floor(step / 2 ** 32));
     this.#exports.step(rows.length);
@@ -127,14 +127,14 @@ export class TilesProgram implements Program {
   }
 
   save(): void {
-    const { parameters, snapshot } = this.#layout;
-    new Uint8Array(this.#memory.buffer).copyWithin(snapshot, parameters, parameters + this.#stateBytes);
+    const { parameters, snapshot, stateBytes } = this.#layout;
+    new Uint8Array(this.#memory.buffer).copyWithin(snapshot, parameters, parameters + stateBytes);
     this.#savedRunning.set(this.#running);
   }
 
   rollBack(): void {
-    const { parameters, snapshot } = this.#layout;
-    new Uint8Array(this.#memory.buffer).copyWithin(parameters, snapshot, snapshot + this.#stateBytes);
+    const { parameters, snapshot, stateBytes } = this.#layout;
+    new Uint8Array(this.#memory.buffer).copyWithin(parameters, snapshot, snapshot + stateBytes);
     this.#running.set(this.#savedRunning);
     this.#exports.refresh(0);
   }
@@ -143,7 +143,7 @@ export class TilesProgram implements Program {
     const { parameters, slots } = this.#layout;
     return {
       parameters: this.#unpacked(parameters),
-      statistics: this.#statistics.slice(),
+      statistics: this.#statistics(),
       slots: slots.map((slot) => this.#unpacked(slot)),
       scalars: this.#running.slice(),
     };
@@ -153,7 +153,7 @@ export class TilesProgram implements Program {
     const { parameters, slots } = this.#layout;
     copyBlock(this.#layout, this.#memory.buffer, parameters, state.parameters, 'in');
     for (const [s, slot] of slots.entries()) copyBlock(this.#layout, this.#memory.buffer, slot, state.slots[s], 'in');
-    this.#statistics = state.statistics.slice();
+    copyStatistics(this.#layout, this.#memory.buffer, state.statistics, 'in');
     this.#running.set(state.scalars);
     this.#exports.refresh(0);
   }
@@ -163,7 +163,7 @@ export class TilesProgram implements Program {
     const { plan, layers } = this.#layout;
     const { outputs } = layers[layers.length - 1];
     const width = plan.output_size;
-    const result = new (this.#numbers.constructor as new (length: number) => FloatArray)(rows * width);
+    const result = this.#array(rows * width);
     for (let start = 0; start < rows; start += this.#chunk) {
       const count = Math.min(this.#chunk, rows - start);
       this.#infer(inputs, start, count);
@@ -215,10 +215,6 @@ export class TilesProgram implements Program {
     }
   }
 
-  get #stateBytes(): number {
-    return this.#layout.blockBytes * (1 + this.#layout.slots.length);
-  }
-
   #view(at: number, length: number): FloatArray {
     const { buffer } = this.#memory;
     return this.#layout.bytesPerNumber === 4
@@ -227,9 +223,7 @@ export class TilesProgram implements Program {
   }
 
   #unpacked(block: number): FloatArray {
-    const flat = new (this.#numbers.constructor as new (length: number) => FloatArray)(
-      this.#layout.plan.parameter_count,
-    );
+    const flat = this.#array(this.#layout.plan.parameter_count);
     copyBlock(this.#layout, this.#memory.buffer, block, flat, 'out');
     return flat;
   }
@@ -252,10 +246,20 @@ export class TilesProgram implements Program {
     this.#setWord('seed_high', Math.floor(this.#setup.seed / 2 ** 32));
   }
 
-  #fill(parameters: FloatArray, initialSlots: readonly number[]): void {
+  #statistics(): FloatArray {
+    const flat = this.#array(this.#layout.plan.statistic_count);
+    copyStatistics(this.#layout, this.#memory.buffer, flat, 'out');
+    return flat;
+  }
+
+  #array(length: number): FloatArray {
+    return this.#layout.bytesPerNumber === 4 ? new Float32Array(length) : new Float64Array(length);
+  }
+
+  #fill({ parameters, statistics }: InitialParameters, initialSlots: readonly number[]): void {
     const length = this.#layout.plan.parameter_count;
     const slots = initialSlots.map((value) => new Float64Array(length).fill(value));
-    this.restore({ parameters, slots, statistics: this.#statistics, scalars: this.#running });
+    this.restore({ parameters, slots, statistics, scalars: this.#running });
   }
 
   #setScalars(scalars: Readonly<Record<string, number>>): void {

@@ -15,6 +15,7 @@ import { gatherKernel } from './gather.ts';
 import { addKernel, type KernelContext } from './kernel.ts';
 import { createLayout, type LayerLayout, type NetworkLayout, type Rows } from './layout.ts';
 import { maskKernel } from './mask.ts';
+import { normalizeBackwardKernel, normalizeKernel } from './normalize.ts';
 import { outputKernel } from './output.ts';
 import type { Tile } from './product.ts';
 import { checkKernel, lossKernel, squaresKernel } from './sums.ts';
@@ -100,8 +101,12 @@ function forward(context: KernelContext, training: boolean): (Index | null)[] {
   const { layers, inputs } = context.layout;
   return layers.flatMap((current, index) => {
     const below = index === 0 ? inputs : layers[index - 1].outputs;
-    if (training && index === layers.length - 1)
-      return [forwardKernel(context, below, current, null, current.outputs, true)];
+    if (training && index === layers.length - 1) {
+      return [
+        forwardKernel(context, below, current, null, current.outputs, true),
+        normalizeKernel(context, current, true),
+      ];
+    }
     return forwardLayer(context, below, current, training);
   });
 }
@@ -111,13 +116,14 @@ function forwardLayer(context: KernelContext, below: Rows, current: LayerLayout,
   const { entry } = activation;
   const traits = activationTraits(current.layer, context);
   const last = current === context.layout.layers[context.layout.layers.length - 1];
-  if (entry.kind === 'elementwise' && traits.forwardFits && current.mask === null && !last) {
+  if (entry.kind === 'elementwise' && traits.forwardFits && !current.mask && !current.normalization && !last) {
     const elementwise = { ...activation, entry };
     return [forwardKernel(context, below, current, elementwise, current.outputs, training && traits.readsInput)];
   }
   return [
     training ? maskKernel(context, current) : null,
     forwardKernel(context, below, current, null, current.outputs, true),
+    normalizeKernel(context, current, training),
     activationKernel(context, current, training),
   ];
 }
@@ -129,6 +135,7 @@ function backward(context: KernelContext, rule: UpdateRule): (Index | null)[] {
     const index = layers.indexOf(current);
     const below = index === 0 ? null : layers[index - 1];
     return [
+      normalizeBackwardKernel(context, current, rule),
       below && propagateKernel(context, current, below),
       below && hiddenDeltaKernel(context, below),
       weightGradientKernel(context, below?.outputs ?? inputs, current, rule),

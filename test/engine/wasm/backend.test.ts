@@ -113,6 +113,18 @@ describe('strict compiled training gives the bits of the reference', () => {
     ['dropout of nearly everything', {}, { dropout: 0.99999999 }],
     ['l1 and l2', {}, { l1: 0.01, l2: 0.02 }],
     ['no biases', {}, { use_bias: false }],
+    ['batch normalization', {}, { batch_norm: true }],
+    [
+      'batch normalization and clipping by norm',
+      { clip_gradients: { max_norm: 0.5 } },
+      { batch_norm: { momentum: 0.3 } },
+    ],
+    ['layer normalization', {}, { layer_norm: true }],
+    [
+      'layer normalization, dropout and clipping by norm',
+      { clip_gradients: { max_norm: 0.5 } },
+      { layer_norm: true, dropout: 0.3 },
+    ],
     ['all of it', { clip_gradients: { max_norm: 0.5 } }, { dropout: 0.2, l1: 0.01, l2: 0.01, use_bias: false }],
   ] as const)('with %s', (_name, setup, more) => {
     for (const precision of ['float32', 'float64'] as const) {
