@@ -215,9 +215,11 @@ describe('a handler that rejects', () => {
     let calls = 0;
     const handle = open().run(endless({ checkpoint: { every_epochs: 1 } }), {
       onProgress: () => {},
-      onCheckpoint: () => {
+      onCheckpoint: async () => {
         calls += 1;
-        return Promise.reject(new Error('disk full'));
+        // The third epoch has been trained, so the second one's checkpoint is on its way.
+        await until(() => handle.step >= 9);
+        throw new Error('disk full');
       },
     });
     expect(await handle.finished).toMatchObject({ kind: 'undelivered', error: { message: 'disk full' } });

@@ -214,6 +214,19 @@ describe('a run resumed from its checkpoint at any step is bit-identical, histor
     expectResumable(smallRequest({ early_stopping }));
   });
 
+  test('with a learning rate that was changed under way', () => {
+    const changed = (until: number) => {
+      const run = new Run(smallRequest(), null);
+      train(run, [3], 5);
+      run.changeLearningRate(0.3);
+      return { run, history: train(run, [3], until) };
+    };
+    const whole = changed(12).run;
+    const resumed = new Run(smallRequest(), decodeCheckpoint(bytesOf(changed(8).run)));
+    expect(train(resumed).rates).toEqual([0.3, 0.3, 0.3, 0.3]);
+    expect(bytesOf(resumed).equals(bytesOf(whole))).toBe(true);
+  });
+
   test('with scaled inputs and changes of the learning rate', () => {
     const learning_rate_changes = [{ first_step: 5, learning_rate: 0.2 }];
     expectResumable(smallRequest({ learning_rate_changes, scaling: { inputs: 'standardize' } }));
@@ -304,6 +317,18 @@ describe('early stopping', () => {
     train(run);
     expect(run.end).toEqual({ stop_reason: 'target_reached' });
     expect(run.cursor.epoch).toBe(3);
+  });
+
+  test('a schedule in epochs moves between the epochs of one block', () => {
+    const run = new Run(
+      smallRequest({
+        optimizer: { name: 'sgd', learning_rate: 1 },
+        learning_rate_schedule: [{ name: 'exponential', gamma: 0.5, unit: 'epoch' }],
+        epochs: 3,
+      }),
+      null,
+    );
+    expect(train(run).rates).toEqual([1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25]);
   });
 
   test('a plateau halves the rate of the epochs after it', () => {

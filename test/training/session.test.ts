@@ -1,0 +1,110 @@
+import { describe, expect, test } from 'vitest';
+import {
+  control,
+  createControl,
+  defaultRunSettings,
+  type FromWorker,
+  type RunSettings,
+  raiseRequest,
+  requests,
+  type ToWorker,
+} from '../../src/training/protocol.ts';
+import type { RunRequest } from '../../src/training/request.ts';
+import { Session } from '../../src/training/session.ts';
+import { smallRequest } from './fixtures/requests.ts';
+
+interface Scene {
+  readonly request?: Partial<RunRequest>;
+  readonly settings?: Partial<RunSettings>;
+  /** What the clock moves on by whenever it is read, in milliseconds. */
+  readonly tick?: number;
+  readonly messages?: ToWorker[];
+  readonly before?: (cells: Int32Array) => void;
+}
+
+/** A clock by which the first block takes as long as a block should, so that none is ever longer than a step. */
+const oneStepPerBlock = 20;
+
+/** Carries a run out in this thread, with a clock of its own and an owner who acknowledges at once. */
+function play({ request, settings, tick = 0, messages = [], before = () => {} }: Scene) {
+  const cells = createControl();
+  const sent: FromWorker[] = [];
+  let time = 0;
+  before(cells);
+  const session = new Session(
+    smallRequest(request),
+    null,
+    { ...defaultRunSettings, ...settings },
+    {
+      control: cells,
+      send: (message) => {
+        sent.push(message);
+        cells[control.acknowledged] += 1;
+      },
+      receive: () => messages.shift(),
+      now: () => {
+        time += tick;
+        return time;
+      },
+    },
+  );
+  const end = session.carryOut();
+  const checkpoints = sent.flatMap((message) => (message.type === 'checkpoint' ? [message.checkpoint] : []));
+  const progress = sent.flatMap((message) => (message.type === 'progress' ? [message.progress] : []));
+  return { end, cells, sent, checkpoints, progress };
+}
+
+describe('a session', () => {
+  test('that is over before anything is due reports once: the points, then the checkpoint', () => {
+    const { sent, progress } = play({});
+    expect(sent.map(({ type }) => type)).toEqual(['progress', 'checkpoint']);
+    expect(progress[0].steps.losses).toHaveLength(12);
+    expect(progress[0].epochs.steps).toEqual(Float64Array.of(3, 6, 9, 12));
+  });
+
+  test('reports when its interval has passed', () => {
+    // The clock is read three times a step: before, after, and for the report.
+    const { progress } = play({ tick: oneStepPerBlock, settings: { progress_interval_ms: 100 } });
+    expect(progress.length).toBeGreaterThan(2);
+    const losses = progress.flatMap(({ steps }) => [...steps.losses]);
+    expect(losses).toHaveLength(12);
+    expect(progress.every(({ samples_per_second }) => samples_per_second > 0)).toBe(true);
+  });
+
+  test('saves when its interval has passed, and when enough points are unsaved', () => {
+    const byTime = play({ tick: oneStepPerBlock, settings: { checkpoint_interval_ms: 200 } });
+    expect(byTime.checkpoints.at(0)!.reason).toBe('periodic');
+    const byPoints = play({ tick: oneStepPerBlock, settings: { checkpoint_after_points: 4 } });
+    expect(byPoints.checkpoints.map(({ reason, step }) => `${reason} ${step}`)).toEqual([
+      'periodic 4',
+      'periodic 8',
+      'end 12',
+    ]);
+  });
+
+  test('ends at the time limit, which counts training and not the reports', () => {
+    // Each step takes one tick of 20 ms between the two readings around it: 40 ms are not enough, 60 ms are too many.
+    const { end } = play({ tick: oneStepPerBlock, request: { limits: { max_runtime_seconds: 0.05 } } });
+    expect(end).toMatchObject({ kind: 'succeeded', stop_reason: 'max_runtime', cursor: { step: 3 } });
+  });
+
+  test('puts a request to read its messages down, so that blocks can be long again', () => {
+    const { cells, progress } = play({
+      before: (control) => raiseRequest(control, 'read_messages'),
+      messages: [{ type: 'change_learning_rate', learning_rate: 0.25 }],
+    });
+    expect(cells[control.request]).toBe(requests.none);
+    expect(progress[0].notes).toEqual([{ type: 'learning_rate_changed', step: 1, learning_rate: 0.25 }]);
+    expect(progress[0].steps.learning_rates).toEqual(Float64Array.of(0.25));
+  });
+
+  test('reads a message that came together with a pause, so that the change is in the checkpoint', () => {
+    const { end, progress, checkpoints } = play({
+      before: (control) => raiseRequest(control, 'pause'),
+      messages: [{ type: 'change_learning_rate', learning_rate: 0.25 }],
+    });
+    expect(end).toMatchObject({ kind: 'paused', cursor: { step: 0 } });
+    expect(progress[0].notes).toHaveLength(1);
+    expect(checkpoints.map(({ reason }) => reason)).toEqual(['pause']);
+  });
+});
