@@ -102,7 +102,7 @@ export function normal(seed: number, stream: Stream, a: number, b: number): numb
 }
 
 /** A uniform integer in [0, bound), bound ≤ 2³²: words at or above the largest multiple of the bound are thrown away. */
-function integerBelow(bound: number, nextWord: () => number): number {
+export function integerBelow(bound: number, nextWord: () => number): number {
   const limit = TWO_32 - (TWO_32 % bound);
   let word = nextWord();
   while (word >= limit) word = nextWord();

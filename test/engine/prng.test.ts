@@ -1,5 +1,14 @@
 import { describe, expect, test } from 'vitest';
-import { normal, permutation, philox, randomBlock, type Stream, streams, uniform } from '../../src/engine/prng.ts';
+import {
+  integerBelow,
+  normal,
+  permutation,
+  philox,
+  randomBlock,
+  type Stream,
+  streams,
+  uniform,
+} from '../../src/engine/prng.ts';
 
 function block(counter: number[], key: number[]): number[] {
   const out = new Uint32Array(4);
@@ -93,6 +102,12 @@ test('normal numbers have the moments 0, 1, 0 and 3', () => {
   expect(Math.abs(moment(values, 2) - 1)).toBeLessThan(0.05);
   expect(Math.abs(moment(values, 3))).toBeLessThan(0.14);
   expect(Math.abs(moment(values, 4) - 3)).toBeLessThan(0.35);
+});
+
+test('a whole number below 3 throws the one word away that would favour 0', () => {
+  const words = [2 ** 32 - 1, 2 ** 32 - 2];
+  expect(integerBelow(3, () => words.shift() ?? Number.NaN)).toBe(2);
+  expect(words).toEqual([]);
 });
 
 describe('a permutation', () => {

@@ -99,6 +99,26 @@ describe('in float32', () => {
   });
 });
 
+test('training moves the running statistics, and prediction uses them', () => {
+  const backend = create();
+  const { layers } = backend.plan;
+  const start = backend.state();
+  const order = Uint32Array.of(0, 1, 2, 3, 4, 5);
+  backend.train({ ...epochs(0, 1, 0), order, epoch_rows: 6 });
+  const { statistics, parameters } = backend.state();
+  // z of unit 0 over the six rows of the batch; the rate was 0, so the weights are those of the start.
+  const z = Array.from(order, (row) =>
+    [0, 1, 2].reduce((sum, k) => sum + data.inputs[row * 3 + k] * start.parameters[k], 0),
+  );
+  const mean = z.reduce((sum, value) => sum + value, 0) / 6;
+  const variance = z.reduce((sum, value) => sum + (value - mean) ** 2, 0) / 5;
+  const running = layers[0].normalization?.running_variance?.offset ?? Number.NaN;
+  expectClose([statistics[0], statistics[running]], [0.1 * mean, 0.9 + 0.1 * variance], { relative: 1e-13 }, 'running');
+  const before = backend.predict(data.inputs, rows);
+  backend.restore({ ...start, parameters });
+  expect(backend.predict(data.inputs, rows)).not.toEqual(before);
+});
+
 describe('predicting', () => {
   test('knows no dropout and does not depend on which rows come together', () => {
     const backend = create();
