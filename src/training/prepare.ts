@@ -23,18 +23,25 @@ export function prepareData(request: RunRequest, plan: Plan): PreparedData {
   const { data, validation } = request;
   const kind = targetKind(request.network.loss, plan.output_size, data.targets);
   const ownData = validation !== undefined && 'data' in validation ? validation.data : null;
-  const part = validation === undefined || 'data' in validation ? undefined : validation;
-  const split = splitRows(data.rows, { validation: part }, request.seed, labelsOf(data, kind, plan.output_size));
-  const preprocessing = fitPreprocessing(request, plan, split.train);
+  const { train, heldOut } = split(request, labelsOf(data, kind, plan.output_size));
+  const preprocessing = fitPreprocessing(request, plan, train);
   const scaled = scaleData(data, preprocessing, plan);
-  const heldOut = split.validation.length === 0 ? null : gather(scaled, split.validation, plan);
   return {
     data: scaled,
-    rows: split.train,
-    validation: ownData === null ? heldOut : scaleData(ownData, preprocessing, plan),
+    rows: train,
+    validation: ownData === null ? heldOut && gather(scaled, heldOut, plan) : scaleData(ownData, preprocessing, plan),
     preprocessing,
     target_kind: kind,
   };
+}
+
+/** The numbers of the rows that are trained on and of those held out. */
+function split({ data, validation, seed }: RunRequest, labels: ArrayLike<number> | undefined) {
+  if (validation === undefined || 'data' in validation) {
+    return { train: Uint32Array.from({ length: data.rows }, (_, row) => row), heldOut: null };
+  }
+  const { train, validation: heldOut } = splitRows(data.rows, { validation }, seed, labels);
+  return { train, heldOut: heldOut.length === 0 ? null : heldOut };
 }
 
 /** One class number per row where rows have a class, so that a split can keep the proportions. */
