@@ -277,9 +277,11 @@ export class Run {
     const place = this.#placeOfNextStep(rates[result.steps_done]);
     const error = describeDivergence(result.divergence!, place, this.#request);
     const loss = (this.#epochLossSum + lastLoss(result) * place.rows.length) / this.#rowsUpTo(this.#stepInEpoch + 1);
+    const { runtime_seconds } = this;
     const lastGood = this.#step;
     this.#resume(this.#lastCheckpoint);
     while (this.#step < lastGood) this.advance(lastGood - this.#step);
+    this.runtime_seconds = runtime_seconds;
     this.#end = { stop_reason: 'diverged', error };
     notes.push({ type: 'diverged', step: error.step, epoch: error.epoch, message: error.message });
     const columns = new EpochColumns(error.epoch, 1);

@@ -378,7 +378,9 @@ describe('divergence', () => {
       return result;
     });
     const run = new Run(exploding(), null, spoiled);
+    run.runtime_seconds = 5;
     train(run, [1]);
+    expect(run.runtime_seconds).toBe(5);
     const upTo = new Run(exploding(), null);
     train(upTo, [1], run.cursor.step);
     expect(run.cursor.step).toBeGreaterThan(0);
