@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { prepareMachine } from '../../src/training/revectorize.ts';
-import { both } from '../engine/wasm/compare.ts';
+import { expectSame } from '../engine/wasm/compare.ts';
 
 describe('the machine', () => {
   const machine = prepareMachine();
@@ -17,8 +17,7 @@ describe('the machine', () => {
       loss: 'mean_squared_error' as const,
     };
     for (const revectorized of [true, false]) {
-      const { compiled, reference } = both({ definition, setup: { optimizer: 'adam' }, options: { revectorized } });
-      expect(compiled).toEqual(reference);
+      expectSame({ definition, setup: { optimizer: 'adam' }, options: { revectorized } });
     }
   });
 });

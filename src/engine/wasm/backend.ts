@@ -12,10 +12,13 @@ import type {
 } from '../backend.ts';
 import type { InitialParameters } from '../plan.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
+import { Batches } from './batches.ts';
 import { MAX_ROWWISE_UNITS } from './forward.ts';
 import { cutsIntoUnits } from './output.ts';
 import { type Tile, tileFor } from './product.ts';
+import type { Program, StepRange } from './program.ts';
 import { TilesProgram, tilesMemory, tilesOptions } from './tiles-program.ts';
+import { fitsTiny, TinyProgram } from './tiny-program.ts';
 
 /** Addresses are 32 bits wide, and offsets beside them must fit too. */
 const MAX_MEMORY = 3 * 2 ** 30;
@@ -24,7 +27,12 @@ const MAX_MEMORY = 3 * 2 ** 30;
 export interface WasmOptions {
   /** Whether V8 fuses pairs of vectors into 256-bit ones; see `probeRevectorizer`. */
   readonly revectorized?: boolean;
+  /** Steps after which a small network is compiled anew, unrolled; 0 for at once. */
+  readonly tiny_after_steps?: number;
 }
+
+/** Unrolled code takes some milliseconds to compile and saves some tenths of a microsecond per step. */
+const TINY_AFTER_STEPS = 5000;
 
 /** Why the network cannot be compiled, or null. */
 export function unsupported(plan: Plan, setup: TrainingSetup, data: Data, tile: Tile): string | null {
@@ -57,41 +65,60 @@ export function createWasmBackend(
   data: Data,
   initial: InitialParameters,
   options: WasmOptions = {},
-): Backend | { readonly unsupported: string } {
+): WasmBackend | { readonly unsupported: string } {
   const tile = chooseTile(setup, options);
   const reason = unsupported(plan, setup, data, tile);
-  return reason === null ? new WasmBackend(plan, setup, data, initial, tile) : { unsupported: reason };
+  return reason === null ? new WasmBackend(plan, setup, data, initial, tile, options) : { unsupported: reason };
 }
 
-class WasmBackend implements Backend {
+export class WasmBackend implements Backend {
   readonly name = 'wasm';
   readonly plan: Plan;
   readonly #setup: TrainingSetup;
   readonly #data: Data;
-  readonly #program: TilesProgram;
+  readonly #tinyAfter: number;
+  readonly #tiles: TilesProgram;
+  /** What trains; the tiles, which also predict, are brought up to date when they are needed. */
+  #trainer: Program;
+  #tilesAreCurrent = true;
+  #stepsSeen = 0;
   #spare: Backend | null = null;
 
-  constructor(plan: Plan, setup: TrainingSetup, data: Data, initial: InitialParameters, tile: Tile) {
+  constructor(
+    plan: Plan,
+    setup: TrainingSetup,
+    data: Data,
+    initial: InitialParameters,
+    tile: Tile,
+    options: WasmOptions,
+  ) {
     this.plan = plan;
     this.#setup = setup;
     this.#data = data;
-    this.#program = new TilesProgram(plan, setup, data, initial, tile);
+    this.#tiles = new TilesProgram(plan, setup, data, initial, tile);
+    this.#trainer = this.#tiles;
+    this.#tinyAfter = fitsTiny(plan, setup, data) ? (options.tiny_after_steps ?? TINY_AFTER_STEPS) : Infinity;
+  }
+
+  /** What trains at present: tiles of matrices, or the network unrolled. */
+  get strategy(): 'tiles' | 'tiny' {
+    return this.#trainer === this.#tiles ? 'tiles' : 'tiny';
   }
 
   train(block: TrainingBlock): BlockResult {
-    const batches = batchesOf(block, this.#setup.batch_size);
-    const losses = new Float64Array(batches.length);
+    const batches = new Batches(block, this.#setup.batch_size);
+    this.#chooseTrainer(batches.count);
+    const losses = new Float64Array(batches.count);
     let done = 0;
-    while (done < batches.length) {
-      const range = { block, batches, first: done, end: batches.length };
-      this.#program.save();
-      const ran = this.#program.run(range, losses);
-      if (Number.isFinite(losses[done + ran - 1]) && this.#program.finite()) {
+    while (done < batches.count) {
+      const range = { block, batches, first: done, end: batches.count };
+      this.#trainer.save();
+      const ran = this.#trainer.run(range, losses);
+      if (Number.isFinite(losses[done + ran - 1]) && this.#trainer.finite()) {
         done += ran;
         break;
       }
-      const good = this.#goToLastGood(range, losses, ran);
-      done += good;
+      done += this.#goToLastGood(range, losses, ran);
       const { divergence, loss } = this.#referenceStep(block, batches, done);
       if (divergence !== null) return { steps_done: done, losses: withLoss(losses, done, loss), divergence };
       losses[done] = loss as number;
@@ -101,33 +128,32 @@ class WasmBackend implements Backend {
     return { steps_done: done, losses: losses.slice(0, done), divergence: null };
   }
 
+  /** Goes over to the unrolled code once there is enough to do for it to pay. It gives the same bits. */
+  #chooseTrainer(steps: number): void {
+    this.#tilesAreCurrent = this.#trainer === this.#tiles;
+    this.#stepsSeen += steps;
+    if (this.#trainer !== this.#tiles || this.#stepsSeen < this.#tinyAfter) return;
+    this.#trainer = new TinyProgram(this.plan, this.#setup, this.#data);
+    this.#trainer.restore(this.#tiles.state());
+    this.#tilesAreCurrent = false;
+  }
+
   /**
    * Replays the steps of the last run one by one up to the first that leaves the finite numbers; leaves the state before
    * it. Returns how many steps are good. The same code on the same state does the same again, so one is found.
    */
-  #goToLastGood(
-    range: { block: TrainingBlock; batches: readonly Uint32Array[]; first: number },
-    losses: Float64Array,
-    ran: number,
-  ): number {
+  #goToLastGood(range: StepRange, losses: Float64Array, ran: number): number {
+    const block = { ...range.block, control: undefined };
     const run = (from: number, steps: number) =>
-      this.#program.run(
-        {
-          ...range,
-          block: { ...range.block, control: undefined },
-          first: range.first + from,
-          end: range.first + from + steps,
-        },
-        losses,
-      );
-    this.#program.rollBack();
+      this.#trainer.run({ ...range, block, first: range.first + from, end: range.first + from + steps }, losses);
+    this.#trainer.rollBack();
     let good = 0;
     while (good < ran - 1) {
       run(good, 1);
-      if (!Number.isFinite(losses[range.first + good]) || !this.#program.finite()) break;
+      if (!Number.isFinite(losses[range.first + good]) || !this.#trainer.finite()) break;
       good += 1;
     }
-    this.#program.rollBack();
+    this.#trainer.rollBack();
     run(0, good);
     return good;
   }
@@ -138,32 +164,38 @@ class WasmBackend implements Backend {
    */
   #referenceStep(
     block: TrainingBlock,
-    batches: readonly Uint32Array[],
+    batches: Batches,
     index: number,
   ): { divergence: Divergence | null; loss: number | undefined } {
     const reference = this.#reference();
-    const order = batches[index];
+    const order = batches.rowsOf(index);
     const { losses, divergence } = reference.train({
       order,
       epoch_rows: order.length,
       first_step: block.first_step + index,
       learning_rates: block.learning_rates.subarray(index, index + 1),
     });
-    if (divergence === null) this.#program.restore(reference.state());
+    if (divergence === null) this.#trainer.restore(reference.state());
     return { divergence, loss: losses[0] };
   }
 
   /** The reference in the present state. */
   #reference(): Backend {
-    const state = this.#program.state();
+    const state = this.#trainer.state();
     this.#spare ??= createReferenceBackend(this.plan, this.#setup, this.#data, state);
     this.#spare.restore(state);
     return this.#spare;
   }
 
+  #currentTiles(): TilesProgram {
+    if (!this.#tilesAreCurrent) this.#tiles.restore(this.#trainer.state());
+    this.#tilesAreCurrent = true;
+    return this.#tiles;
+  }
+
   /** Outputs that are not finite are computed again by the reference: compiled code reports an overflow as NaN. */
   predict(inputs: FloatArray, rows: number): FloatArray {
-    const outputs = this.#program.predict(inputs, rows);
+    const outputs = this.#currentTiles().predict(inputs, rows);
     for (let i = 0; i < outputs.length; i++) {
       if (outputs[i] - outputs[i] !== 0) return this.#reference().predict(inputs, rows);
     }
@@ -171,31 +203,20 @@ class WasmBackend implements Backend {
   }
 
   evaluate(data: Data): number {
-    const loss = this.#program.evaluate(data);
+    const loss = this.#currentTiles().evaluate(data);
     return Number.isFinite(loss) ? loss : this.#reference().evaluate(data);
   }
 
   state(): BackendState {
-    return this.#program.state();
+    return this.#trainer.state();
   }
 
   restore(state: BackendState): void {
-    this.#program.restore(state);
+    this.#trainer.restore(state);
+    this.#tilesAreCurrent = this.#trainer === this.#tiles;
   }
 }
 
 function withLoss(losses: Float64Array, done: number, loss: number | undefined): Float64Array {
   return Float64Array.from([...losses.subarray(0, done), ...(loss === undefined ? [] : [loss])]);
-}
-
-/** Cuts a block into epochs and each epoch into batches; the last of an epoch may be short. */
-function batchesOf({ order, epoch_rows: epochRows }: TrainingBlock, batchSize: number): readonly Uint32Array[] {
-  const batches: Uint32Array[] = [];
-  for (let epoch = 0; epoch < order.length; epoch += epochRows) {
-    const end = Math.min(epoch + epochRows, order.length);
-    for (let start = epoch; start < end; start += batchSize) {
-      batches.push(order.subarray(start, Math.min(start + batchSize, end)));
-    }
-  }
-  return batches;
 }

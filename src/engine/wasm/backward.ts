@@ -16,7 +16,7 @@ import {
 } from './kernel.ts';
 import type { LayerLayout, Rows } from './layout.ts';
 import { emitElementwise, emitProduct } from './product.ts';
-import { scalarOffset } from './scalars.ts';
+import { scalarNames, scalarOffset } from './scalars.ts';
 
 /** dLoss/da·mask·f'(y) for one vector; `element` addresses a row of one common stride. */
 function throughActivation(
@@ -126,19 +126,39 @@ export function gradientSinks(
 export function updateSinks(
   { layout }: KernelContext,
   { o, zero }: Kernel,
-  { optimizer, clip }: UpdateRule,
+  rule: UpdateRule,
   { base, offset }: { readonly base: Index; readonly offset: number },
   gradient: Expression,
   decays: boolean,
 ): Sink[] {
-  const scalars: Record<string, Expression> = {};
-  for (const name of layout.optimizerScalars) scalars[name] = o.loadInvariant(zero, scalarOffset(layout, name));
+  const scalar = (name: string) => o.loadInvariant(zero, scalarOffset(layout, name));
   const places = [layout.parameters, ...layout.slots].map((block) => block + offset);
-  const [parameter, ...slots] = places.map((place) => o.load(base, place));
+  const values = updatedValues(
+    o,
+    rule,
+    places.map((place) => o.load(base, place)),
+    gradient,
+    scalar,
+    decays,
+  );
+  return values.map((value, i) => ({ value, base, offset: places[i] }));
+}
+
+/** Parameter and slots after the update by a finished gradient, given them before it. */
+export function updatedValues(
+  o: Lanes,
+  { optimizer, clip }: UpdateRule,
+  [parameter, ...slots]: readonly Expression[],
+  gradient: Expression,
+  scalar: (name: string) => Expression,
+  decays: boolean,
+): Expression[] {
+  const names = scalarNames(optimizer);
+  const scalars = Object.fromEntries(names.map((name) => [name, scalar(name)]));
   const clipped = clip.kind === 'value' ? clippedByValue(o, gradient, clip.limit) : gradient;
   const options = decays ? optimizer.options : biasOptions(optimizer.options);
   const updated = optimizer.entry.update(o, { parameter, gradient: clipped, slots, scalars }, options);
-  return [updated.parameter, ...updated.slots].map((value, i) => ({ value, base, offset: places[i] }));
+  return [updated.parameter, ...updated.slots];
 }
 
 /** As clipping.ts; an infinite gradient becomes NaN, so that it is not hidden. */

@@ -1,10 +1,11 @@
 /** What the back end needs of compiled code, whichever strategy it was compiled by. */
 import type { BackendState, TrainingBlock } from '../backend.ts';
+import type { Batches } from './batches.ts';
 
-/** Consecutive steps of a block: rows of `order`, the step's number in the whole run, its learning rate. */
+/** Consecutive steps of a block. */
 export interface StepRange {
   readonly block: TrainingBlock;
-  readonly batches: readonly Uint32Array[];
+  readonly batches: Batches;
   /** Indices into `batches`. */
   readonly first: number;
   readonly end: number;

@@ -1,4 +1,6 @@
 /** The numbers that pass between a compiled step and the back end: where kernels and JavaScript find them. */
+import type { Optimizer } from '../optimizers.ts';
+import type { Resolved } from '../options.ts';
 import type { NetworkLayout } from './layout.ts';
 
 /**
@@ -30,4 +32,9 @@ const results = ['loss', 'squares', 'check'] as const;
 
 export function resultOffset(layout: Pick<NetworkLayout, 'results'>, name: (typeof results)[number]): number {
   return layout.results + 16 * results.indexOf(name);
+}
+
+/** Names of the numbers that the optimizer computes once per step. */
+export function scalarNames({ entry, options }: Resolved<Optimizer>): readonly string[] {
+  return Object.keys(entry.step(options, Float64Array.from(Object.values(entry.running)), 1));
 }

@@ -80,7 +80,7 @@ export class TilesProgram implements Program {
   run({ block, batches, first, end }: StepRange, losses: Float64Array): number {
     const lossAt = resultOffset(this.#layout, 'loss') / this.#layout.bytesPerNumber;
     for (let index = first; index < end; index++) {
-      this.#step(batches[index], block.first_step + index, block.learning_rates[index]);
+      this.#step(batches.rowsOf(index), block.first_step + index, block.learning_rates[index]);
       const loss = this.#numbers[lossAt];
       losses[index] = loss;
       if (loss - loss !== 0) return index - first + 1;

@@ -18,6 +18,7 @@ import { maskKernel } from './mask.ts';
 import { normalizeBackwardKernel, normalizeKernel } from './normalize.ts';
 import { outputKernel } from './output.ts';
 import type { Tile } from './product.ts';
+import { scalarNames } from './scalars.ts';
 import { checkKernel, lossKernel, squaresKernel } from './sums.ts';
 import { transposeKernel } from './transpose.ts';
 
@@ -56,7 +57,7 @@ export function tilesLayout({ plan, rule, batch, tile, weighted }: TilesOptions)
     slots: entry.slots(options).length,
     storesGradients: rule.clip.kind === 'norm',
     labels: plan.loss.entry.target_domain.kind === 'label',
-    optimizerScalars: Object.keys(entry.step(options, Float64Array.from(Object.values(entry.running)), 1)),
+    optimizerScalars: scalarNames(rule.optimizer),
   });
 }
 

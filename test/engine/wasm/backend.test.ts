@@ -6,7 +6,7 @@ import { type LossSpec, losses } from '../../../src/engine/losses.ts';
 import { optimizers } from '../../../src/engine/optimizers.ts';
 import { undefinedPair } from '../../../src/engine/output-loss.ts';
 import { plan as planOf } from '../../../src/engine/plan.ts';
-import { both, prepare } from './compare.ts';
+import { expectSame, prepare } from './compare.ts';
 
 const names = <T extends object>(table: T) => Object.keys(table) as (keyof T & string)[];
 
@@ -55,8 +55,7 @@ describe('strict compiled training gives the bits of the reference', () => {
       },
     ];
     for (const of of cases) {
-      const { compiled, reference } = both(of);
-      expect(compiled).toEqual(reference);
+      expectSame(of);
     }
   });
 
@@ -70,8 +69,7 @@ describe('strict compiled training gives the bits of the reference', () => {
       const known = Object.fromEntries(Object.entries(variant).filter(([key]) => key in options));
       for (const precision of ['float32', 'float64'] as const) {
         const optimizer = { name, ...known } as never;
-        const { compiled, reference } = both({ definition: network([5, 7, 3], {}, precision), setup: { optimizer } });
-        expect(compiled).toEqual(reference);
+        expectSame({ definition: network([5, 7, 3], {}, precision), setup: { optimizer } });
       }
     }
   });
@@ -79,8 +77,7 @@ describe('strict compiled training gives the bits of the reference', () => {
   it.each(names(activations))('with %s in hidden layers', (hidden) => {
     for (const precision of ['float32', 'float64'] as const) {
       const definition = network([5, 9, 6, 3], { hidden }, precision);
-      const { compiled, reference } = both({ definition, setup: { optimizer: 'sgd' } });
-      expect(compiled).toEqual(reference);
+      expectSame({ definition, setup: { optimizer: 'sgd' } });
     }
   });
 
@@ -94,16 +91,14 @@ describe('strict compiled training gives the bits of the reference', () => {
     for (const [i, precision] of (['float32', 'float64'] as const).entries()) {
       for (const units of [3, 18]) {
         const definition = network([5, 6, units], { loss, output }, precision);
-        const { compiled, reference } = both({ definition, setup: { optimizer: 'sgd' }, weighted: i === 0 });
-        expect(compiled).toEqual(reference);
+        expectSame({ definition, setup: { optimizer: 'sgd' }, weighted: i === 0 });
       }
     }
   });
 
   it.each(['mean', 'batch_mean', 'sum'] as const)('with the reduction %s and a short last batch', (reduction) => {
     const definition = network([3, 4, 2], { loss: { name: 'mean_squared_error', reduction } });
-    const { compiled, reference } = both({ definition, setup: { optimizer: 'sgd', batch_size: 8 }, rows: 19 });
-    expect(compiled).toEqual(reference);
+    expectSame({ definition, setup: { optimizer: 'sgd', batch_size: 8 }, rows: 19 });
   });
 
   it.each([
@@ -129,8 +124,7 @@ describe('strict compiled training gives the bits of the reference', () => {
   ] as const)('with %s', (_name, setup, more) => {
     for (const precision of ['float32', 'float64'] as const) {
       const definition = network([7, 21, 18, 3], { more }, precision);
-      const { compiled, reference } = both({ definition, setup: { optimizer: 'adam', ...setup }, weighted: true });
-      expect(compiled).toEqual(reference);
+      expectSame({ definition, setup: { optimizer: 'adam', ...setup }, weighted: true });
     }
   });
 });
@@ -139,14 +133,13 @@ describe('a run that leaves the finite numbers', () => {
   it.each([1e3, 1e12, 1e30])(
     'ends at the step, place and value that the reference names, at a rate of %d',
     (learning_rate) => {
-      const { compiled, reference } = both({
+      const outcome = expectSame({
         definition: network([4, 6, 2]),
         setup: { optimizer: 'sgd' },
         learning_rate,
         epochs: 20,
       });
-      expect(compiled).toEqual(reference);
-      expect(compiled.divergence).not.toBeNull();
+      expect(outcome.divergence).not.toBeNull();
     },
   );
 
@@ -178,6 +171,49 @@ describe('the chooser', () => {
     const buggy = createBackend(plan, { ...setup, simulate_bug: 'wrong_sign' }, data, initial);
     expect(buggy.backend.name).toBe('reference');
     expect(buggy.reason).toContain('simulated bugs');
+  });
+});
+
+describe('the strategies', () => {
+  const strategyAfter = (sizes: readonly number[], tiny_after_steps: number, more: Partial<LayerDefinition> = {}) => {
+    const { block, compiled } = prepare({
+      definition: network(sizes, { more }),
+      setup: { optimizer: 'sgd' },
+      options: { tiny_after_steps },
+    });
+    const backend = compiled();
+    backend.train(block);
+    return backend.strategy;
+  };
+
+  it('unroll a small network once it has steps enough to pay for it, and no other', () => {
+    expect(strategyAfter([3, 4, 2], 0)).toBe('tiny');
+    expect(strategyAfter([3, 4, 2], 9)).toBe('tiny');
+    expect(strategyAfter([3, 4, 2], 10)).toBe('tiles');
+    expect(strategyAfter([3, 400, 2], 0)).toBe('tiles');
+    expect(strategyAfter([3, 4, 2], 0, { dropout: 0.5 })).toBe('tiles');
+  });
+
+  it('change in the middle of a run without changing a bit', () => {
+    const { data, block, compiled, reference } = prepare({
+      definition: network([3, 5, 2]),
+      setup: { optimizer: 'adam' },
+      epochs: 6,
+      options: { tiny_after_steps: 7 },
+    });
+    const [fast, plain] = [compiled(), reference()];
+    plain.train(block);
+    for (let epoch = 0; epoch < 6; epoch++) {
+      fast.train({
+        ...block,
+        order: block.order.subarray(epoch * data.rows, (epoch + 1) * data.rows),
+        first_step: 1 + epoch * 3,
+        learning_rates: block.learning_rates.subarray(epoch * 3, epoch * 3 + 3),
+      });
+    }
+    expect(fast.strategy).toBe('tiny');
+    expect(fast.state()).toEqual(plain.state());
+    expect(fast.predict(data.inputs, data.rows)).toEqual(plain.predict(data.inputs, data.rows));
   });
 });
 
