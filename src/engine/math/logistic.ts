@@ -1,7 +1,7 @@
 /** The family of the logistic function, each from one e^−|x| so that nothing overflows and nothing cancels. */
 import type { Arithmetic } from '../arithmetic.ts';
 import { expm1NonPositive, expNonPositive } from './exponential.ts';
-import { log1pUnit } from './logarithm.ts';
+import { log, log1pUnit } from './logarithm.ts';
 import { polynomial } from './polynomial.ts';
 
 /** e^−|x| */
@@ -71,4 +71,19 @@ function tanhByExp<T, M>(o: Arithmetic<T, M>, magnitude: T, twice: T, far: M): T
 /** 1 − tanh² x = 4e / (1 + e)² with e = e^(−2|x|). */
 export function tanhSlope<T, M>(o: Arithmetic<T, M>, x: T): T {
   return o.mul(o.constant(4), sigmoidSlope(o, o.mul(x, o.constant(2))));
+}
+
+/** Below it softplus(z) = e^z to the last bit, so that its logarithm is z and the logarithm's slope 1. */
+const SOFTPLUS_IS_EXP = -40;
+
+/** log softplus(z) */
+export function logSoftplus<T, M>(o: Arithmetic<T, M>, z: T): T {
+  const end = o.constant(SOFTPLUS_IS_EXP);
+  return o.select(o.less(z, end), z, log(o, softplus(o, o.maximum(z, end))));
+}
+
+/** σ(z) / softplus(z) */
+export function logSoftplusSlope<T, M>(o: Arithmetic<T, M>, z: T): T {
+  const bounded = o.maximum(z, o.constant(SOFTPLUS_IS_EXP));
+  return o.div(sigmoid(o, bounded), softplus(o, bounded));
 }
