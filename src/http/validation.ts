@@ -1,7 +1,7 @@
 /** Fastify's validator: every part of a request through its zod schema, all problems of the part at once. */
 import type { FastifySchemaCompiler } from 'fastify';
 import { ZodType } from 'zod';
-import { problemError } from '../errors.ts';
+import { ProblemError, problemError } from '../errors.ts';
 import { check, jsonPointer } from '../schemas/issues.ts';
 
 /** How a path becomes a pointer in each part of a request. */
@@ -18,6 +18,10 @@ export const validatorCompiler: FastifySchemaCompiler<ZodType> = ({ schema, http
     // Fastify turns a missing body into null; the parser has refused a missing one where a body is needed.
     const value = data === null && schema.safeParse(undefined).success ? undefined : data;
     const result = check(schema, value, pointers[httpPart]);
-    return result.problems === undefined ? { value: result.data } : { error: problemError(result.problems) };
+    if (result.problems === undefined) return { value: result.data };
+    return { error: httpPart === 'params' ? nowhere() : problemError(result.problems) };
   };
 };
+
+/** A path whose parts cannot be right leads nowhere; that is no mistake in a field. */
+const nowhere = () => new ProblemError('not_found', 'There is no resource with this path.');

@@ -27,13 +27,27 @@ export const timestamp = z.iso
 /** Milliseconds since 1970 as the wire writes them. */
 export const toTimestamp = (milliseconds: number): string => new Date(milliseconds).toISOString();
 
-/** An id in a path. Any text is accepted; what does not exist is a 404. */
+/** What an id consists of; anything else does not exist. */
+const idText = /^[\w-]{1,100}$/;
+
+/** An id in a path. What is not found, or cannot be an id at all, is a 404. */
 export const idParams = (kind: string, prefix: string) =>
   z.object({
     id: z
       .string()
+      .regex(idText)
       .meta({ description: `The id of the ${kind}.`, examples: [`${prefix}_0198c5d2-7a3e-7bc1-9f00-5d3c1c0a8e21`] }),
   });
+
+/** Text that every database can keep: without U+0000 and without half of a surrogate pair. */
+export const text = (maximum: number) =>
+  z
+    .string()
+    .min(1)
+    .max(maximum)
+    .refine((value) => value.isWellFormed() && !value.includes('\0'), {
+      error: 'The text contains U+0000 or half of a surrogate pair, which cannot be kept.',
+    });
 
 /** Free JSON: what it contains is the client's own, but its numbers must be numbers. */
 export const metadata = z
@@ -76,7 +90,7 @@ export const listQuery = z.strictObject({
     .meta({ description: 'The most entries to return.', examples: [20] }),
   after: z
     .string()
-    .min(1)
+    .regex(idText, 'must be the id of an entry')
     .optional()
     .meta({ description: 'The id of the last entry already seen: the page starts behind it.' }),
 });

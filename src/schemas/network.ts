@@ -6,7 +6,7 @@ import { initializers } from '../engine/initializers.ts';
 import { type LossSpec, losses } from '../engine/losses.ts';
 import { resolve } from '../engine/options.ts';
 import { undefinedPair } from '../engine/output-loss.ts';
-import { listOf, metadata, timestamp } from './common.ts';
+import { listOf, metadata, text, timestamp } from './common.ts';
 import type { CheckParams } from './issues.ts';
 import { specSchema } from './options.ts';
 
@@ -108,7 +108,7 @@ const layer = z
   });
 
 const networkShape = {
-  name: z.string().min(1).max(200).optional().meta({ description: 'For people; need not be unique.' }),
+  name: text(200).optional().meta({ description: 'For people; need not be unique.' }),
   input_size: z.int().min(1).meta({ description: 'Number of features of a sample.' }),
   layers: z.array(layer).min(1).meta({ description: 'From the input to the output.' }),
   loss: loss,
