@@ -48,6 +48,19 @@ export const limits = {
     error: 'validation_failed',
     description: 'Points in one answer of a loss history.',
   },
+  max_upload_bytes: { default: 512 * MiB, error: 'payload_too_large', description: 'Bytes of an uploaded data set.' },
+  max_dataset_columns: { default: 65_536, error: 'limit_exceeded', description: 'Columns of a data set.' },
+  max_dataset_values: {
+    default: 50_000_000,
+    error: 'limit_exceeded',
+    description: 'Rows × columns of a data set, and rows × features once texts are one-hot.',
+  },
+  max_categories: {
+    default: 100,
+    error: 'limit_exceeded',
+    description: 'Different texts of one column of a data set.',
+  },
+  max_classes: { default: 1_000, error: 'limit_exceeded', description: 'Classes of the target of a data set.' },
   max_event_streams: { default: 1_000, error: 'too_many_requests', description: 'Open server-sent event streams.' },
 } as const satisfies Record<string, Limit>;
 

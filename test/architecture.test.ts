@@ -37,7 +37,7 @@ const rules: readonly { readonly of: string; readonly may: readonly string[]; re
   { of: 'src/config.ts', may: ['src/errors.ts'], packages: true },
   {
     of: 'src/schemas/',
-    may: ['src/engine/', 'src/training/', 'src/schemas/', 'src/errors.ts', 'src/config.ts'],
+    may: ['src/engine/', 'src/training/', 'src/datasets/', 'src/schemas/', 'src/errors.ts', 'src/config.ts'],
     packages: true,
   },
   {

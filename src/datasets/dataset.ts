@@ -3,6 +3,7 @@
  * targets last, and what is known about each column. Everything a network sees is derived from these.
  */
 import type { FloatArray } from '../engine/backend.ts';
+import { type LossSpec, resolveLoss } from '../engine/losses.ts';
 
 export const columnRoles = ['input', 'target'] as const;
 export const columnKinds = ['number', 'text'] as const;
@@ -69,6 +70,24 @@ export function partRows(columns: number): number {
 
 /** How a network wants the targets. `signs`: two classes as −1 and 1. `values`: the numbers as they are. */
 export type TargetForm = 'values' | 'labels' | 'one_hot' | 'signs';
+
+/**
+ * The form that a network needs: labels for a loss of labels, one output per class, or the numbers as they are. Where
+ * the number of outputs fits nothing, the form of one output per class, whose width then tells what is wrong.
+ */
+export function targetForm(profile: DatasetProfile, loss: LossSpec, outputSize: number): TargetForm {
+  const domain = resolveLoss(loss).loss.entry.target_domain;
+  const { classes } = profile;
+  if (classes === null) return 'values';
+  if (domain.kind === 'label') return 'labels';
+  if (outputSize > 1) return 'one_hot';
+  const isText = profile.columns.some(({ role, kind }) => role === 'target' && kind === 'text');
+  if (classes.length === 2) {
+    if (domain.kind === 'values') return classes[0].name === '-1' && classes[1].name === '1' ? 'values' : 'signs';
+    if (isText || (domain.kind === 'interval' && domain.minimum === 0 && domain.maximum === 1)) return 'labels';
+  }
+  return isText ? 'one_hot' : 'values';
+}
 
 /** The names of the features that a network sees, in order: the column's own, or `column=text` for each of its texts. */
 export function featureNames(columns: readonly DatasetColumn[]): string[] {

@@ -1,5 +1,6 @@
 /** From tables to a data set: missing values, statistics, classes, warnings, and the matrix as it is stored. */
 import { createHash, type Hash } from 'node:crypto';
+import { fitScaling } from '../training/preprocessing.ts';
 import {
   type ClassCount,
   type DatasetColumn,
@@ -47,6 +48,7 @@ export function finishDataset(
   problems: Problems,
   store: (part: Uint8Array<ArrayBuffer>) => void,
 ): DatasetProfile {
+  for (const { table } of tables) table.decide();
   problems.throwIfAny();
   const columns = columnsOf(tables);
   const rows = columns[0].read.table.rows;
@@ -183,24 +185,17 @@ function presentValues({ values, stride, offset }: Column, rows: number): Float6
   return present.subarray(0, count);
 }
 
-/** The second pass around the mean of the first: sd² = (Σd² − (Σd)²/n) / n. */
+/** By the sums of the scaling of inputs, which neither overflow nor lose a small spread beside a large mean. */
 function moments(values: Float64Array): { min: number; max: number; mean: number; std: number } {
-  let [min, max, sum] = [Infinity, -Infinity, 0];
+  let [min, max] = [Infinity, -Infinity];
   for (const x of values) {
     if (x < min) min = x;
     if (x > max) max = x;
-    sum += x;
   }
   if (min === max) return { min, max, mean: min, std: 0 };
-  const first = sum / values.length;
-  let [deviation, squares] = [0, 0];
-  for (const x of values) {
-    const d = x - first;
-    deviation += d;
-    squares += d * d;
-  }
-  const n = values.length;
-  return { min, max, mean: first + deviation / n, std: Math.sqrt((squares - (deviation * deviation) / n) / n) };
+  const { shift, scale, unit } = fitScaling('standardize', { values, columns: 1 });
+  const factor = unit?.[0] ?? 1;
+  return { min, max, mean: shift[0] / factor, std: scale[0] / factor };
 }
 
 function median(values: Float64Array): number {
@@ -281,7 +276,8 @@ function classesOf(
 function classValues(found: readonly number[], max_classes: number): number[] {
   const sorted = [...found].sort((a, b) => a - b);
   const last = sorted[sorted.length - 1];
-  const areLabels = sorted[0] >= 0 && last < Math.min(max_classes, 2 * sorted.length) && sorted.every(Number.isInteger);
+  const areLabels =
+    sorted[0] === 0 && last < Math.min(max_classes, 2 * sorted.length) && sorted.every(Number.isInteger);
   return areLabels ? Array.from({ length: last + 1 }, (_, label) => label) : sorted;
 }
 

@@ -1,4 +1,4 @@
-/** Reading a data set away from the main thread: how the thread is started, and what it says. */
+/** Reading data sets away from the main thread: the threads that do it, and what is said to and by them. */
 import { Worker } from 'node:worker_threads';
 import type { DatasetProfile } from './dataset.ts';
 import type { FinishOptions } from './finish.ts';
@@ -6,8 +6,11 @@ import type { GenerateRequest } from './generate.ts';
 import { DatasetError, type DatasetProblem } from './problems.ts';
 import type { ReadOptions } from './read.ts';
 
-export interface ThreadInput {
-  readonly work: { readonly path: string; readonly options: ReadOptions } | GenerateRequest;
+/** A file to be read, or a toy data set to be drawn. */
+export type ReadingWork = { readonly path: string; readonly options: ReadOptions } | GenerateRequest;
+
+export interface ReadingTask {
+  readonly work: ReadingWork;
   readonly finish: FinishOptions;
   /** One Int32: how many parts the main thread has stored. */
   readonly stored: SharedArrayBuffer;
@@ -18,41 +21,86 @@ export type ThreadMessage =
   | { readonly kind: 'done'; readonly profile: DatasetProfile }
   | { readonly kind: 'refused'; readonly problems: readonly DatasetProblem[] };
 
-/**
- * Reads a file, or draws a toy data set, in a thread of its own; parts are stored as they come, in order.
- * @throws {DatasetError} with what is wrong with the data
- */
-export async function readInThread(
-  work: ThreadInput['work'],
-  finish: FinishOptions,
-  store: (number: number, part: Uint8Array<ArrayBuffer>) => Promise<void>,
-): Promise<DatasetProfile> {
-  const stored = new SharedArrayBuffer(4);
-  const input: ThreadInput = { work, finish, stored };
-  const thread = new Worker(new URL('./thread.ts', import.meta.url), { workerData: input, name: 'dataset' });
-  const counter = new Int32Array(stored);
+/** Keeps one part; they come in order. */
+export type StorePart = (number: number, part: Uint8Array<ArrayBuffer>) => Promise<void>;
+
+export interface Readers {
+  /**
+   * Reads in a thread of its own, as soon as one is free.
+   * @throws {DatasetError} with what is wrong with the data
+   */
+  read(work: ReadingWork, finish: FinishOptions, store: StorePart): Promise<DatasetProfile>;
+  /** Ends the threads; what they are reading fails. */
+  close(): Promise<void>;
+}
+
+/** @param atOnce threads at most; each is started when it is first needed and kept, idle ones do not hold the process */
+export function openReaders(atOnce: number): Readers {
+  const idle: Worker[] = [];
+  const all = new Set<Worker>();
+  const waiting: (() => void)[] = [];
+  let busy = 0;
+  return {
+    async read(work, finish, store) {
+      // A task that ends hands its place on, so that nobody slips in between.
+      if (busy >= atOnce) await new Promise<void>((resolve) => waiting.push(resolve));
+      else busy += 1;
+      const thread = idle.pop() ?? startThread(all);
+      try {
+        const profile = await readIn(thread, { work, finish, stored: new SharedArrayBuffer(4) }, store);
+        idle.push(thread);
+        return profile;
+      } catch (error) {
+        // After a refusal the thread is as good as new; after anything else nobody knows.
+        if (error instanceof DatasetError) idle.push(thread);
+        else await thread.terminate();
+        throw error;
+      } finally {
+        thread.unref();
+        const next = waiting.shift();
+        if (next === undefined) busy -= 1;
+        else next();
+      }
+    },
+    async close() {
+      await Promise.all([...all].map((thread) => thread.terminate()));
+    },
+  };
+}
+
+function startThread(all: Set<Worker>): Worker {
+  const thread = new Worker(new URL('./thread.ts', import.meta.url), { name: 'dataset' });
+  all.add(thread);
+  thread.on('exit', () => all.delete(thread));
+  return thread;
+}
+
+async function readIn(thread: Worker, task: ReadingTask, store: StorePart): Promise<DatasetProfile> {
+  const { promise, resolve, reject } = Promise.withResolvers<DatasetProfile>();
+  const counter = new Int32Array(task.stored);
   let storing = Promise.resolve();
+  const onMessage = (message: ThreadMessage): void => {
+    if (message.kind === 'done') resolve(message.profile);
+    else if (message.kind === 'refused') reject(new DatasetError(message.problems));
+    else {
+      storing = storing
+        .then(() => store(message.number, message.bytes))
+        .then(() => {
+          Atomics.add(counter, 0, 1);
+          Atomics.notify(counter, 0);
+        });
+      storing.catch(reject);
+    }
+  };
+  const onExit = (code: number): void => reject(new Error(`the thread that reads data sets ended with code ${code}`));
+  thread.ref();
+  thread.on('message', onMessage).on('error', reject).on('exit', onExit);
   try {
-    const profile = await new Promise<DatasetProfile>((resolve, reject) => {
-      thread.on('message', (message: ThreadMessage) => {
-        if (message.kind === 'done') resolve(message.profile);
-        else if (message.kind === 'refused') reject(new DatasetError(message.problems));
-        else {
-          storing = storing
-            .then(() => store(message.number, message.bytes))
-            .then(() => {
-              Atomics.add(counter, 0, 1);
-              Atomics.notify(counter, 0);
-            });
-          storing.catch(reject);
-        }
-      });
-      thread.on('error', reject);
-      thread.on('exit', (code) => reject(new Error(`the thread that reads the data set ended with code ${code}`)));
-    });
+    thread.postMessage(task);
+    const profile = await promise;
     await storing;
     return profile;
   } finally {
-    await thread.terminate();
+    thread.off('message', onMessage).off('error', reject).off('exit', onExit);
   }
 }

@@ -1,5 +1,4 @@
 /** Rows of cells on their way into a matrix of numbers: what a column holds is decided from its first rows. */
-import { parseDecimal } from '../interop/decimal.ts';
 import { type Problems, refuseData } from './problems.ts';
 
 /** One row as a format reads it. */
@@ -56,26 +55,26 @@ export interface TableColumn {
   readonly codes: Map<string, number>;
 }
 
-const encoder = new TextEncoder();
+/** A copy of a row, for as long as the sample is looked at. */
+class KeptRow implements Row {
+  readonly #numbers: Float64Array;
+  readonly #texts: readonly string[];
 
-class TextRow implements Row {
-  readonly #cells: readonly string[];
-
-  constructor(cells: readonly string[]) {
-    this.#cells = cells;
+  constructor(row: Row, count: number) {
+    this.#numbers = Float64Array.from({ length: count }, (_, cell) => row.number(cell));
+    this.#texts = Array.from({ length: count }, (_, cell) => row.text(cell));
   }
 
   get count(): number {
-    return this.#cells.length;
+    return this.#texts.length;
   }
 
   number(cell: number): number {
-    const bytes = encoder.encode(this.#cells[cell]);
-    return parseDecimal(bytes, 0, bytes.length);
+    return this.#numbers[cell];
   }
 
   text(cell: number): string {
-    return this.#cells[cell];
+    return this.#texts[cell];
   }
 }
 
@@ -103,8 +102,8 @@ export class Table {
     return this.#rows;
   }
 
+  /** Known once the kinds are decided. */
   get columns(): readonly TableColumn[] {
-    this.#decide();
     return this.#columns ?? [];
   }
 
@@ -119,8 +118,8 @@ export class Table {
       this.#put(row);
       return;
     }
-    this.#sample.push(new TextRow(this.#options.names.map((_, cell) => row.text(cell))));
-    if (this.#sample.length >= Math.min(sampleRows, sampleCells / this.#options.names.length)) this.#decide();
+    this.#sample.push(new KeptRow(row, this.#options.names.length));
+    if (this.#sample.length >= Math.min(sampleRows, sampleCells / this.#options.names.length)) this.decide();
   }
 
   /** Adds rows of nothing but numbers, NaN for missing ones. */
@@ -136,8 +135,11 @@ export class Table {
     for (; row.start < values.length; row.start += names.length) this.#put(row);
   }
 
-  /** A column holds texts when most of the cells of the sample that are there are not numbers. */
-  #decide(): void {
+  /**
+   * Ends the sample: a column holds texts when most of its cells that are there are not numbers. Called by itself when
+   * the sample is large enough, and at the end of the rows.
+   */
+  decide(): void {
     if (this.#columns !== null) return;
     const { names, categorical } = this.#options;
     this.#columns = this.#kept.map((cell) => {

@@ -1,20 +1,19 @@
-/** The thread that reads one upload (or draws one toy data set) and hands its stored form to the main thread. */
-import { parentPort, workerData } from 'node:worker_threads';
+/** The thread that reads uploads (or draws toy data sets) one after the other and hands their stored form to the main thread. */
+import { parentPort } from 'node:worker_threads';
 import { finishDataset } from './finish.ts';
 import { generateTable } from './generate.ts';
 import { DatasetError, Problems } from './problems.ts';
 import { readTables } from './read.ts';
-import type { ThreadInput, ThreadMessage } from './reading.ts';
+import type { ReadingTask, ThreadMessage } from './reading.ts';
 
-const { work, finish, stored } = workerData as ThreadInput;
-const storedParts = new Int32Array(stored);
 /** Parts that may wait in the main thread before this one pauses. */
 const maxWaiting = 4;
 const send = (message: ThreadMessage, transfer: ArrayBuffer[] = []) => parentPort?.postMessage(message, transfer);
 
-function run(): ThreadMessage {
+function run({ work, finish, stored }: ReadingTask): ThreadMessage {
   const problems = new Problems();
   const tables = 'path' in work ? readTables(work.path, work.options, problems) : [generateTable(work)];
+  const storedParts = new Int32Array(stored);
   let sent = 0;
   const profile = finishDataset(tables, finish, problems, (bytes) => {
     for (;;) {
@@ -28,9 +27,12 @@ function run(): ThreadMessage {
   return { kind: 'done', profile };
 }
 
-try {
-  send(run());
-} catch (error) {
-  if (!(error instanceof DatasetError)) throw error;
-  send({ kind: 'refused', problems: error.problems });
-}
+parentPort?.on('message', (task: ReadingTask) => {
+  try {
+    send(run(task));
+  } catch (error) {
+    // Anything else is a fault of ours: it ends the thread, and the task with it.
+    if (!(error instanceof DatasetError)) throw error;
+    send({ kind: 'refused', problems: error.problems });
+  }
+});

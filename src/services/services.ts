@@ -1,12 +1,16 @@
 /** All use cases of the service in one place, as the routes see them. */
+import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import type { Catalog } from '../schemas/catalog.ts';
 import { openStore } from '../store/open.ts';
 import { createCatalog } from './catalog.ts';
+import { createDatasets, type Datasets } from './datasets.ts';
 import { createNetworks, type Networks } from './networks.ts';
+import { openUploads } from './uploads.ts';
 
 export interface Services {
   readonly networks: Networks;
+  readonly datasets: Datasets;
   readonly catalog: Catalog;
   /** False while starting or stopping: new work is refused, and `/readyz` says so. */
   ready(): boolean;
@@ -20,14 +24,17 @@ export interface Services {
 export async function openServices(config: Config): Promise<Services> {
   const { databaseUrl, dataDir } = config;
   const store = await openStore(databaseUrl === undefined ? { data_dir: dataDir } : { database_url: databaseUrl });
+  const uploads = await openUploads(join(dataDir, 'uploads'), config.limits.max_upload_bytes);
+  const datasets = createDatasets(store, uploads, config.limits);
   let closing: Promise<void> | undefined;
   return {
     networks: createNetworks(store, config.limits),
+    datasets,
     catalog: createCatalog(config.limits),
     ready: () => closing === undefined,
     ping: () => store.ping(),
     close: () => {
-      closing ??= store.close();
+      closing ??= datasets.close().then(() => store.close());
       return closing;
     },
   };

@@ -1,0 +1,158 @@
+/** Data sets on the wire: what is said about an upload, and what is known about a data set. */
+import { z } from 'zod';
+import { limits } from '../config.ts';
+import { columnKinds, columnRoles, missingPolicies, targetTasks } from '../datasets/dataset.ts';
+import { toyDatasets } from '../datasets/generate.ts';
+import { listOf, queryInteger, timestamp } from './common.ts';
+import { optionShape } from './options.ts';
+
+const columnNames = (description: string, example: string) =>
+  z
+    .string()
+    .min(1)
+    .transform((text) => text.split(',').map((name) => name.trim()))
+    .optional()
+    .meta({ description, examples: [example] });
+
+const name = z.string().min(1).max(200);
+
+export const uploadQuery = z.strictObject({
+  name: name.optional().meta({ description: 'A name for people.' }),
+  target: columnNames('The target columns, separated by commas; default: the last column.', 'species'),
+  ignore: columnNames('Columns to leave out, separated by commas.', 'id,comment'),
+  categorical: columnNames('Columns whose numbers are names of things, separated by commas.', 'postcode'),
+  missing: z.enum(missingPolicies).default('error').meta({
+    description:
+      'Missing values (empty, NA, NaN, null or ?): an error, filled with the column’s mean or median (texts: the most frequent one), or the whole row left out. Targets are never filled.',
+  }),
+  task: z.enum(targetTasks).optional().meta({
+    description:
+      'Whether the target is a class or a number. Default: texts, and at most 20 different whole numbers, are classes.',
+  }),
+});
+
+export type UploadQuery = z.output<typeof uploadQuery>;
+
+export const datasetColumn = z
+  .strictObject({
+    name: z.string(),
+    role: z.enum(columnRoles),
+    kind: z.enum(columnKinds).meta({ description: 'Texts become one feature each, 1 where the text stands.' }),
+    min: z.number().nullable(),
+    max: z.number().nullable(),
+    mean: z.number().nullable(),
+    std: z.number().nullable().meta({ description: 'Population standard deviation.' }),
+    missing: z.int(),
+    distinct: z.int().nullable().meta({ description: 'Different values; null when there are more than 1,000.' }),
+    constant: z.boolean(),
+    filled_with: z.union([z.number(), z.string()]).nullable(),
+    categories: z.array(z.string()).nullable().meta({ description: 'The texts of a text column, sorted.' }),
+  })
+  .meta({ id: 'DatasetColumn' });
+
+const datasetClass = z
+  .strictObject({ name: z.string(), count: z.int() })
+  .meta({ id: 'DatasetClass', description: 'A class and its rows; its label is its place in the list, from 0.' });
+
+const warning = z
+  .strictObject({ code: z.string(), column: z.string().nullable(), detail: z.string() })
+  .meta({ id: 'DatasetWarning' });
+
+const summaryShape = {
+  id: z.string(),
+  name: z.string().nullable(),
+  rows: z.int(),
+  input_size: z.int().meta({ description: 'Features of a row as a network sees it.' }),
+  task: z.enum(targetTasks),
+  targets: z.array(z.string()).meta({ description: 'The target columns.' }),
+  sha256: z.string().meta({ description: 'The same content has the same hash, whatever the format it came in.' }),
+  created_at: timestamp,
+};
+
+export const datasetSummary = z.strictObject(summaryShape).meta({ id: 'DatasetSummary' });
+export const datasetList = listOf(datasetSummary, 'DatasetList');
+
+const details = {
+  columns: z.array(datasetColumn),
+  classes: z.array(datasetClass).nullable().meta({ description: 'For classification, in the order of their labels.' }),
+  warnings: z.array(warning),
+};
+
+export const datasetView = z
+  .strictObject({ ...summaryShape, ...details })
+  .meta({ id: 'Dataset', description: 'A data set: its columns with their statistics, and its classes.' });
+
+export const datasetProfile = z
+  .strictObject({
+    ...details,
+    rows: z.int(),
+    features: z.array(z.string()).meta({ description: 'The features of a row as a network sees it, in order.' }),
+    imbalance: z
+      .number()
+      .nullable()
+      .meta({ description: 'Rows of the largest class over rows of the smallest; null without classes.' }),
+  })
+  .meta({ id: 'DatasetProfile' });
+
+export const rowsQuery = z.strictObject({
+  limit: queryInteger(1, limits.max_page_size.default).default(20).meta({ description: 'The most rows to return.' }),
+  after: queryInteger(0, Number.MAX_SAFE_INTEGER)
+    .optional()
+    .meta({ description: 'The number of the last row already seen; the first row is 0.' }),
+});
+
+export const datasetRows = z
+  .strictObject({
+    columns: z.array(z.string()).meta({ description: 'Inputs first, targets last.' }),
+    data: z.array(
+      z.strictObject({
+        id: z.int().meta({ description: 'The number of the row, from 0.' }),
+        values: z.array(z.union([z.number(), z.string()])),
+      }),
+    ),
+    has_more: z.boolean(),
+  })
+  .meta({ id: 'DatasetRows', description: 'Rows in the client’s own columns.' });
+
+export const generateInput = z
+  .discriminatedUnion(
+    'kind',
+    Object.entries(toyDatasets).map(([kind, toy]) =>
+      z
+        .strictObject({
+          kind: z.literal(kind),
+          name: name.optional(),
+          rows: z.int().min(1).max(1_000_000).default(toy.default_rows),
+          seed: z.int().min(0).max(Number.MAX_SAFE_INTEGER).default(0),
+          ...optionShape(toy.options),
+        })
+        .meta({ title: kind, description: `${toy.description} \`${toy.formula}\`` }),
+    ) as unknown as [z.ZodObject<{ kind: z.ZodLiteral<string> }>],
+  )
+  .meta({ id: 'GenerateDataset', description: 'A toy data set, drawn from a seed.' }) as unknown as z.ZodType<
+  {
+    readonly kind: keyof typeof toyDatasets;
+    readonly name?: string;
+    readonly rows: number;
+    readonly seed: number;
+  } & Readonly<Record<string, unknown>>
+>;
+
+export type GenerateInput = z.output<typeof generateInput>;
+export type DatasetView = z.output<typeof datasetView>;
+export type DatasetSummary = z.output<typeof datasetSummary>;
+export type DatasetProfileView = z.output<typeof datasetProfile>;
+export type DatasetRows = z.output<typeof datasetRows>;
+
+export const generateExamples = { moons: { kind: 'moons', rows: 200, noise: 0.1, seed: 1 } };
+export const uploadExamples = {
+  xor: {
+    inputs: [
+      [0, 0],
+      [0, 1],
+      [1, 0],
+      [1, 1],
+    ],
+    targets: [0, 1, 1, 0],
+  },
+};
