@@ -1,7 +1,7 @@
 /** The training loop, free of threads, clocks and storage: what it computes depends on the request alone. */
 import type { Backend, BlockResult, Data, Plan, TrainingSetup } from '../engine/backend.ts';
+import { createBackend as chooseBackend } from '../engine/backends.ts';
 import { initialParameters, plan } from '../engine/plan.ts';
-import { createReferenceBackend } from '../engine/reference/backend.ts';
 import { Batches, maxBlockRows } from './batches.ts';
 import { type Checkpoint, modelOf, requireMatch } from './checkpoint.ts';
 import { type DivergencePlace, describeDivergence } from './divergence.ts';
@@ -25,7 +25,8 @@ import type {
 export type CreateBackend = (plan: Plan, setup: TrainingSetup, data: Data, initial: FlatParameters) => Backend;
 
 /** What computes runs and predictions unless somebody says otherwise. */
-export const createBackend: CreateBackend = createReferenceBackend;
+export const createBackend: CreateBackend = (plan, setup, data, initial) =>
+  chooseBackend(plan, setup, data, initial).backend;
 
 /** Why a run ended by itself. */
 export type NaturalEnd =

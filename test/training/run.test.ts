@@ -5,7 +5,7 @@ import { createReferenceBackend } from '../../src/engine/reference/backend.ts';
 import { decodeCheckpoint, encodeCheckpoint, modelOf } from '../../src/training/checkpoint.ts';
 import { epochPoints } from '../../src/training/epoch-points.ts';
 import type { DivergedError, EpochPoint, RunNote, RunRequest } from '../../src/training/request.ts';
-import { type CreateBackend, Run } from '../../src/training/run.ts';
+import { type CreateBackend, createBackend, Run } from '../../src/training/run.ts';
 import { namesOf } from '../../src/training/states.ts';
 import { smallRequest, xorRows } from './fixtures/requests.ts';
 
@@ -40,8 +40,8 @@ function joinHistories(a: History, b: History): History {
 
 const bytesOf = (run: Run) => Buffer.from(encodeCheckpoint(run.checkpoint()));
 
-function trained(request: RunRequest, budgets?: readonly number[]) {
-  const run = new Run(request, null);
+function trained(request: RunRequest, budgets?: readonly number[], create?: CreateBackend) {
+  const run = new Run(request, null, create);
   const history = train(run, budgets);
   return { run, history, bytes: bytesOf(run) };
 }
@@ -168,18 +168,28 @@ describe('determinism', () => {
   });
 });
 
-/** Resumes at every step, each time in a new run from the file's bytes, and compares the rest with an undisturbed run. */
+/**
+ * Resumes at every step, each time in a new run from the file's bytes, and compares the rest with an undisturbed run;
+ * on the back end that is chosen for the request and on the reference, whose bytes are the same in strict arithmetic.
+ */
 function expectResumable(request: RunRequest): void {
-  const whole = trained(request);
+  const chosen = expectResumableOn(request, createBackend);
+  const reference = expectResumableOn(request, createReferenceBackend);
+  if (request.arithmetic === 'strict') expect(chosen.equals(reference)).toBe(true);
+}
+
+function expectResumableOn(request: RunRequest, create: CreateBackend): Buffer {
+  const whole = trained(request, [1000], create);
   for (let step = 0; step <= whole.run.cursor.step; step++) {
-    const first = new Run(request, null);
+    const first = new Run(request, null, create);
     const before = train(first, [2], step);
-    const second = new Run(request, decodeCheckpoint(bytesOf(first)));
+    const second = new Run(request, decodeCheckpoint(bytesOf(first)), create);
     const history = joinHistories(before, train(second, [5]));
     expect(history, `history after a resume at step ${step}`).toEqual(whole.history);
     expect(second.end).toEqual(whole.run.end);
     expect(bytesOf(second).equals(whole.bytes), `bytes after a resume at step ${step}`).toBe(true);
   }
+  return whole.bytes;
 }
 
 describe('a run resumed from its checkpoint at any step is bit-identical, history included', () => {
@@ -195,6 +205,8 @@ describe('a run resumed from its checkpoint at any step is bit-identical, histor
     for (const shuffle of [false, true]) {
       expectResumable(smallRequest({ optimizer, shuffle }));
       expectResumable(smallRequest({ optimizer, shuffle, network: { ...dropout, precision: 'float32' } }));
+      const plain = { ...smallRequest().network, precision: 'float32' as const };
+      expectResumable(smallRequest({ optimizer, shuffle, network: plain, arithmetic: 'fused' }));
     }
   });
 
