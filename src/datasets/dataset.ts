@@ -62,7 +62,7 @@ export interface DatasetProfile {
 }
 
 /** Cells of one part of the stored matrix: big enough for few files, small enough not to block when converted. */
-const partCells = 2 ** 20;
+const partCells = 2 ** 19;
 
 export function partRows(columns: number): number {
   return Math.max(1, Math.floor(partCells / columns));
@@ -103,7 +103,7 @@ export function featureCount(columns: readonly DatasetColumn[]): number {
 
 /**
  * Spreads stored rows into the inputs of a network: numbers stay, a text becomes one 1 among zeros.
- * @param cells rows × columns of the stored matrix
+ * @param cells rows × columns of the stored matrix, inputs first
  * @param inputs rows × features; zero where nothing is written yet
  * @param firstRow the row of `inputs` at which to begin
  */
@@ -114,18 +114,18 @@ export function spreadInputs(
   firstRow: number,
 ): void {
   const features = featureCount(columns);
+  const widths = columns.filter(({ role }) => role === 'input').map(({ categories }) => categories?.length ?? 0);
   const rows = cells.length / columns.length;
-  let feature = 0;
-  columns.forEach(({ role, categories }, column) => {
-    if (role !== 'input') return;
-    for (let row = 0; row < rows; row += 1) {
+  for (let row = 0; row < rows; row += 1) {
+    let at = (firstRow + row) * features;
+    for (let column = 0; column < widths.length; column += 1) {
       const cell = cells[row * columns.length + column];
-      const at = (firstRow + row) * features + feature;
-      if (categories === null) inputs[at] = cell;
+      const width = widths[column];
+      if (width === 0) inputs[at] = cell;
       else inputs[at + cell] = 1;
+      at += width === 0 ? 1 : width;
     }
-    feature += categories?.length ?? 1;
-  });
+  }
 }
 
 /** How many numbers a row of targets has in a form. */
