@@ -2,6 +2,7 @@
 import type { Limits } from '../config.ts';
 import type { Plan } from '../engine/backend.ts';
 import type { Parameters } from '../engine/definition.ts';
+import type { LossName, LossSpec } from '../engine/losses.ts';
 import { fromWire, ParameterShapeError } from '../engine/parameters.ts';
 import { estimate, type InitialParameters, plan } from '../engine/plan.ts';
 import { type Bug, bugs } from '../engine/reference/bugs.ts';
@@ -18,8 +19,14 @@ import { inputOf, networkProblems, over } from './networks.ts';
 
 /** Where the rows of stored data sets come from. */
 export interface DatasetSource {
-  /** The rows, on shared memory; `undefined` when there is no such data set. */
-  load(id: string): Promise<LabelledRows | undefined>;
+  /**
+   * The rows on shared memory, the targets in the form that the network needs; `undefined` when there is no such data set.
+   * @param network unknown: only whether the data set is there matters then
+   */
+  load(
+    id: string,
+    network?: { readonly loss: LossSpec; readonly output_size: number },
+  ): Promise<LabelledRows | undefined>;
 }
 
 /** Where the parameters of other jobs come from. */
@@ -51,9 +58,10 @@ const missing = (pointer: string, kind: string, id: string): Problem => ({
 export async function admit(input: JobInput, sources: AdmissionSources): Promise<AdmittedJob> {
   const problems: Problem[] = [];
   const network = await findNetwork(input, sources, problems);
-  const data = await findRows(input, '', sources, problems);
-  const validation = input.validation === undefined ? null : await findValidation(input, sources, problems);
   const planned = network === null ? null : plan(definitionOf(network));
+  const find = { planned, sources, problems };
+  const data = await findRows(input, '', find);
+  const validation = input.validation === undefined ? null : await findRows(input.validation, '/validation', find);
   problems.push(...optionProblems(input, sources.limits));
   if (planned !== null && data !== null) problems.push(...fitProblems(input, planned, data, validation));
   const initial = planned === null ? null : await findInitial(input, planned, sources, problems);
@@ -98,20 +106,25 @@ async function findNetwork(
   return record === undefined ? null : inputOf(record);
 }
 
-async function findRows(
-  { data, dataset_id }: { readonly data?: LabelledRows | undefined; readonly dataset_id?: string | undefined },
-  pointer: string,
-  { datasets }: AdmissionSources,
-  problems: Problem[],
-): Promise<LabelledRows | null> {
-  if (dataset_id === undefined) return data ?? null;
-  const loaded = await datasets.load(dataset_id);
-  if (loaded === undefined) problems.push(missing(`${pointer}/dataset_id`, 'data set', dataset_id));
-  return loaded ?? null;
+/** What decides the form of the targets of a stored data set. */
+export const readerOf = ({ loss, output_size }: Plan) => ({ loss: loss.name as LossName, output_size });
+
+interface Search {
+  readonly planned: Plan | null;
+  readonly sources: Pick<AdmissionSources, 'datasets'>;
+  readonly problems: Problem[];
 }
 
-async function findValidation(input: JobInput, sources: AdmissionSources, problems: Problem[]) {
-  return findRows(input.validation ?? {}, '/validation', sources, problems);
+/** Inline rows, or those of a stored data set. */
+export async function findRows(
+  { data, dataset_id }: { readonly data?: LabelledRows | undefined; readonly dataset_id?: string | undefined },
+  pointer: string,
+  { planned, sources, problems }: Search,
+): Promise<LabelledRows | null> {
+  if (dataset_id === undefined) return data ?? null;
+  const loaded = await sources.datasets.load(dataset_id, planned === null ? undefined : readerOf(planned));
+  if (loaded === undefined) problems.push(missing(`${pointer}/dataset_id`, 'data set', dataset_id));
+  return loaded ?? null;
 }
 
 /** Rows that are left to train on. */
@@ -211,7 +224,7 @@ function bugProblems({ simulate_bug: name }: JobInput, planned: Plan): Problem[]
 
 function metricProblems({ metrics }: JobInput, planned: Plan, { targets }: LabelledRows): Problem[] {
   const context = {
-    target_kind: targetKind(planned.loss.name as never, planned.output_size, targets.values),
+    target_kind: targetKind(planned.loss.name as LossName, planned.output_size, targets.values),
     output_size: planned.output_size,
   };
   return metrics.flatMap((spec, i): Problem[] => {

@@ -8,6 +8,8 @@
  * with a value that is not finite are always kept.
  */
 
+import { guidingSeries } from '../schemas/history.ts';
+
 /** Consecutive points, or those of a summary, in ascending order of their index; one entry per point in every column. */
 export interface PointBlock {
   /** 0-based number of each point in the whole history. */
@@ -40,12 +42,6 @@ interface Row {
   readonly values: readonly (number | null)[];
 }
 
-/** The series whose extremes are kept, where they are measured. */
-export const guidingSeries: readonly string[] = ['loss', 'validation_loss'];
-
-/** The fewest points that can be asked for: both ends, and the extremes of two guiding series in one bucket. */
-export const smallestSample = 2 + 2 * guidingSeries.length;
-
 /**
  * Points per bucket: the smallest power of two for which the extremes and the two ends stay within `max_points`; 1 when
  * nothing needs to be left out.
@@ -72,12 +68,15 @@ export class Sampler {
   #bucket = -1;
   #always: Row[] = [];
 
-  /** @param names every series of the answer */
-  constructor(range: SampleRange, names: readonly string[]) {
+  /**
+   * @param names every series of the answer
+   * @param size points per bucket, a power of two; what fits `max_points` unless given
+   */
+  constructor(range: SampleRange, names: readonly string[], size?: number) {
     this.#range = range;
     this.#names = names;
     this.#guides = names.flatMap((name, column) => (guidingSeries.includes(name) ? [column] : []));
-    this.size = bucketSize(range, this.#guides.length);
+    this.size = size ?? bucketSize(range, this.#guides.length);
     this.#extremes = this.#guides.map(() => new Extremes());
   }
 

@@ -11,7 +11,7 @@ import type { JobCreated, JobCreation, JobFilter, JobRecord, Jobs, NewJob } from
 import { jobPrefix } from './store.ts';
 
 /** A job at its beginning. */
-function newJob(job: NewJob, eventCount: number): JobRecord {
+export function newJob(job: NewJob, eventCount: number): JobRecord {
   return {
     id: job.id,
     network_id: job.network_id ?? null,

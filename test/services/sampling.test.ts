@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { bucketSize, type PointBlock, Sampler, smallestSample } from '../../src/services/sampling.ts';
+import { smallestSample } from '../../src/schemas/history.ts';
+import { bucketSize, type PointBlock, Sampler } from '../../src/services/sampling.ts';
 
 /** The points `from … from + losses.length` of a history with one step per epoch. */
 function block(losses: readonly number[], from = 0): PointBlock {

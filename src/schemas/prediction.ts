@@ -1,0 +1,82 @@
+/** What is asked of a trained model, and what it answers. */
+import { z } from 'zod';
+import { finiteOrNot } from './common.ts';
+import { inlineData, matrixSchema } from './data.ts';
+import { exactlyOne, metric } from './job.ts';
+
+const xorInputs = [
+  [0, 0],
+  [0, 1],
+];
+
+export const predictInput = z
+  .strictObject({
+    inputs: matrixSchema('One row per sample, one number per feature, in the unit of the training data.'),
+  })
+  .meta({ id: 'PredictInput', description: 'Rows to predict.', examples: [{ inputs: xorInputs }] });
+
+export const predictExamples = { two_rows: { inputs: xorInputs } };
+
+const label = z.union([z.int(), z.null()]);
+
+export const prediction = z
+  .strictObject({
+    job_id: z.string(),
+    step: z.int().meta({ description: 'The step whose parameters were used.' }),
+    parameters_sha256: z.string(),
+    outputs: z.array(z.array(finiteOrNot)).meta({ description: 'One row per sample, in the unit of the targets.' }),
+    labels: z
+      .array(z.union([label, z.array(label)]))
+      .optional()
+      .meta({
+        description: 'The class of each row (largest output), or its 0/1 (±1) decisions; absent for plain values.',
+      }),
+  })
+  .meta({ id: 'Prediction', description: 'The outputs of the network.' });
+
+export const evaluateInput = z
+  .strictObject({
+    data: inlineData.optional(),
+    dataset_id: z.string().min(1).optional(),
+    metrics: z
+      .array(metric)
+      .max(32)
+      .optional()
+      .meta({ description: 'Default: those that make sense for the targets, and the confusion matrix.' }),
+  })
+  .check(exactlyOne(['dataset_id', 'data']))
+  .meta({ id: 'EvaluateInput', description: 'Rows whose truth is known.' });
+
+export type EvaluateInput = z.output<typeof evaluateInput>;
+
+export const evaluateExamples = {
+  xor: { data: { inputs: xorInputs, targets: [[0], [1]] }, metrics: ['accuracy'] },
+};
+
+const classScores = z.strictObject({
+  precision: finiteOrNot,
+  recall: finiteOrNot,
+  f1: finiteOrNot,
+  support: z.int(),
+});
+
+const confusionMatrix = z
+  .strictObject({
+    matrix: z.array(z.array(z.int())).meta({ description: '[true class][predicted class].' }),
+    unclassified: z.int().meta({ description: 'Rows with a NaN output.' }),
+    per_class: z.array(classScores),
+  })
+  .meta({ id: 'ConfusionMatrix', description: 'Counts of rows by true and predicted class.' });
+
+export const evaluation = z
+  .strictObject({
+    job_id: z.string(),
+    step: z.int(),
+    rows: z.int(),
+    loss: finiteOrNot.meta({ description: 'Mean loss, in inference mode, without l1 and l2 terms.' }),
+    metrics: z.record(z.string(), finiteOrNot),
+    confusion_matrix: confusionMatrix.nullable(),
+  })
+  .meta({ id: 'Evaluation', description: 'How good a model is on these rows.' });
+
+export type Evaluation = z.output<typeof evaluation>;

@@ -1,0 +1,120 @@
+/** Reading a job's history: from the store chunk by chunk, then what the attempt under way has not stored yet. */
+import { toWire } from '../schemas/common.ts';
+import type { HistoryQuery, LossHistory } from '../schemas/history.ts';
+import type { JobRecord, PointChunk, Store } from '../store/store.ts';
+import { seriesName } from '../training/metrics.ts';
+import { blockOf, readLevel } from './history-levels.ts';
+import type { HistoryTail, Resolution } from './history-tail.ts';
+import type { KeptRequest } from './job-request.ts';
+import { type SampledPoints, Sampler } from './sampling.ts';
+
+/** The series of a job in the order in which they are shown. */
+function seriesOf(job: JobRecord, resolution: Resolution): string[] {
+  if (resolution === 'step') return ['loss', 'learning_rate'];
+  const { validation, metrics } = job.request as KeptRequest;
+  const validated = validation === undefined ? [] : ['validation_loss'];
+  return [...new Set(['loss', ...validated, ...metrics.map(seriesName), 'learning_rate'])];
+}
+
+const stepsPerEpochOf = ({ steps, epochs }: JobRecord): number =>
+  epochs === 0 ? 1 : Math.max(1, Math.round(steps / epochs));
+
+/**
+ * The history of a job between two epochs or steps, sampled to `max_points`.
+ * @param tail of the attempt under way, if there is one
+ */
+export async function readHistory(
+  store: Pick<Store, 'points'>,
+  job: JobRecord,
+  tail: HistoryTail | undefined,
+  query: HistoryQuery,
+): Promise<LossHistory> {
+  const { resolution, max_points } = query;
+  // The tail before the store: what a checkpoint moves from one to the other in between is then in both, not in none.
+  const recent = (tail?.chunks() ?? []).filter((chunk) => chunk.resolution === resolution);
+  const stored = (await store.points.extent(job.id, resolution))?.last ?? 0;
+  const last = Math.max(stored, ...recent.map(({ first, count }) => first + count - 1));
+  const first = (query.from ?? 1) - 1;
+  const end = Math.max(first, Math.min(query.to ?? last, last));
+  const sampler = new Sampler({ first, end, max_points }, seriesOf(job, resolution));
+  await addStored(store, job, resolution, sampler, { first, end: Math.min(end, stored) });
+  for (const chunk of recent) sampler.add(blockOf(after(chunk, stored), stepsPerEpochOf(job)));
+  const total_points = end - first;
+  return { resolution, total_points, ...wireSample(sampler.finish(), total_points), ...markOf(job) };
+}
+
+/** Whole buckets from a level where there is one, the rest point by point; in ascending order. */
+async function addStored(
+  { points }: Pick<Store, 'points'>,
+  job: JobRecord,
+  resolution: Resolution,
+  sampler: Sampler,
+  { first, end }: { readonly first: number; readonly end: number },
+): Promise<void> {
+  const stepsPerEpoch = stepsPerEpochOf(job);
+  const addPoints = async (from: number, to: number) => {
+    if (from >= to) return;
+    for await (const chunk of points.chunks(job.id, resolution, { from: from + 1, to })) {
+      sampler.add(blockOf(before(after(chunk, from), to), stepsPerEpoch));
+    }
+  };
+  const level = await readLevel(points, job.id, resolution, { first, end, size: sampler.size }, stepsPerEpoch);
+  if (level === null) return addPoints(first, end);
+  await addPoints(first, level.first);
+  for (const block of level.blocks) sampler.add(block);
+  await addPoints(level.end, end);
+}
+
+/** The part of a chunk behind the number `last`. */
+function after(chunk: PointChunk, last: number): PointChunk {
+  const skip = Math.min(chunk.count, Math.max(0, last - chunk.first + 1));
+  return { ...chunk, first: chunk.first + skip, count: chunk.count - skip, series: cut(chunk, skip, chunk.count) };
+}
+
+/** The part of a chunk up to the number `last`. */
+function before(chunk: PointChunk, last: number): PointChunk {
+  const count = Math.max(0, Math.min(chunk.count, last - chunk.first + 1));
+  return { ...chunk, count, series: cut(chunk, 0, count) };
+}
+
+function cut({ series }: PointChunk, start: number, end: number): PointChunk['series'] {
+  return Object.fromEntries(Object.entries(series).map(([name, values]) => [name, values.subarray(start, end)]));
+}
+
+function wireSample({ index, step, epoch, series }: SampledPoints, total: number) {
+  const wire = (values: readonly (number | null)[]) => values.map((value) => (value === null ? null : toWire(value)));
+  return {
+    returned_points: index.length,
+    sampled: index.length < total,
+    step: [...step],
+    epoch: [...epoch],
+    series: Object.fromEntries(Object.entries(series).map(([name, values]) => [name, wire(values)])),
+  };
+}
+
+/** A job with a bug put in says so wherever its numbers are shown. */
+function markOf(job: JobRecord): Pick<LossHistory, 'simulate_bug'> {
+  const { simulate_bug } = job.request as KeptRequest;
+  return simulate_bug === undefined ? {} : { simulate_bug };
+}
+
+/** One line per point: epoch, step and the series; empty where nothing was measured. */
+export function historyCsv({ step, epoch, series }: LossHistory): string {
+  const names = Object.keys(series);
+  const rows = step.map((number, i) => {
+    const values = names.map((name) => series[name][i] ?? '');
+    return [epoch[i], number, ...values].join(',');
+  });
+  return `${[['epoch', 'step', ...names].join(','), ...rows].join('\n')}\n`;
+}
+
+/** One JSON object per point and line. */
+export function historyNdjson({ step, epoch, series }: LossHistory): string {
+  const names = Object.keys(series);
+  return step
+    .map((number, i) => {
+      const values = Object.fromEntries(names.map((name) => [name, series[name][i]]));
+      return `${JSON.stringify({ epoch: epoch[i], step: number, ...values })}\n`;
+    })
+    .join('');
+}

@@ -1,0 +1,93 @@
+/** What a client does to a job that is there: pause, resume, stop, cancel, delete. */
+import { notFound, ProblemError } from '../errors.ts';
+import type { JobRecord, Store } from '../store/store.ts';
+import { allowedActions, isTerminal, type JobAction, jobStates, judgeAction, namesOf } from '../training/states.ts';
+import type { JobFeed } from './feed.ts';
+import { applyEvent, changeTo, stateOf } from './job-transitions.ts';
+import type { Models } from './models.ts';
+import type { Scheduler } from './scheduler.ts';
+
+export interface ActionContext {
+  readonly store: Store;
+  readonly feed: JobFeed;
+  readonly models: Models;
+  readonly scheduler: Scheduler;
+  readonly now: () => number;
+}
+
+/**
+ * Carries out an action, or finds it fulfilled already.
+ * @throws {ProblemError} `not_found`, or `wrong_state` with what can be done instead
+ */
+export async function actOn(context: ActionContext, id: string, action: JobAction): Promise<void> {
+  for (;;) {
+    const job = await requireJob(context.store, id);
+    const verdict = judgeAction(stateOf(job), action);
+    if (verdict.kind === 'settled') return;
+    if (verdict.kind === 'refused') throw wrongState(job, verdict.detail);
+    const isRunning = stateOf(job) === 'running' || stateOf(job) === 'pausing';
+    const change =
+      action === 'stop' && isRunning
+        ? stopRunning(job, context.now())
+        : changeTo(job, verdict.to, await moveOf(context, job, action));
+    const changed = await context.store.jobs.change(change);
+    if (changed === undefined) continue;
+    await follow(context, changed, action);
+    return;
+  }
+}
+
+/** A stop is noted down for whoever trains the job, now or after a restart; the model ends it. */
+function stopRunning(job: JobRecord, at: number) {
+  const to = { state: 'running', reason: 'stop', queue: 'keep' } as const;
+  return {
+    id: job.id,
+    at,
+    attempt: job.attempt,
+    from: [job.state],
+    ...(job.state === 'running' ? {} : { to }),
+    set: { control: 'stop' },
+    events: [{ type: 'control', data: { action: 'stop' } }],
+  };
+}
+
+async function moveOf({ models, now }: ActionContext, job: JobRecord, action: JobAction) {
+  const reason = action === 'stop' ? 'stopped' : action;
+  if (action !== 'stop') return { at: now(), reason };
+  // A paused job has no worker: its last checkpoint is the model.
+  const { model } = await models.of(job.id);
+  return { at: now(), reason, set: { stop_reason: reason, parameters_sha256: model.parameters_sha256 } };
+}
+
+async function follow(
+  { store, feed, scheduler, now }: ActionContext,
+  job: JobRecord,
+  action: JobAction,
+): Promise<void> {
+  const isHeld = scheduler.runOf(job.id) !== undefined;
+  scheduler.pass(job.id, action);
+  if (stateOf(job) === 'cancelling' && !isHeld) {
+    await applyEvent(store, job, 'rest', { at: now(), reason: 'cancelled' });
+  }
+  feed.signal(job.id, 'events');
+  scheduler.wake();
+}
+
+/** Deletes a job that has ended, with everything that belongs to it. */
+export async function removeJob({ store, feed }: ActionContext, id: string): Promise<void> {
+  const terminal = namesOf(jobStates).filter(isTerminal);
+  if (await store.jobs.delete(id, terminal)) return feed.signal(id, 'events');
+  const job = await requireJob(store, id);
+  throw wrongState(job, `A job that is ${job.state} cannot be deleted; cancel it first.`);
+}
+
+export async function requireJob(store: Pick<Store, 'jobs'>, id: string): Promise<JobRecord> {
+  const job = await store.jobs.get(id);
+  if (job === undefined) throw notFound('job', id);
+  return job;
+}
+
+export function wrongState(job: JobRecord, detail: string): ProblemError {
+  const state = stateOf(job);
+  return new ProblemError('wrong_state', detail, { current_state: state, allowed_actions: allowedActions(state) });
+}

@@ -1,0 +1,196 @@
+/** One attempt at a job: from the claim to the end of its run in the pool, with everything that has to be kept on the way. */
+import type { JobProgress, JobRecord, NewEvent, PointChunk, Store } from '../store/store.ts';
+import { checkpointKey } from '../store/store.ts';
+import type { RunHandle, RunOutcome, TrainingPool } from '../training/pool.ts';
+import type { CheckpointReport, Progress } from '../training/protocol.ts';
+import type { Best, Cursor } from '../training/request.ts';
+import type { JobAction } from '../training/states.ts';
+import type { JobFeed } from './feed.ts';
+import { storedChunks } from './history-levels.ts';
+import { HistoryTail } from './history-tail.ts';
+import { applyEvent, stateOf } from './job-transitions.ts';
+import { droppedSteps } from './retention.ts';
+import { afterCrash, type Crashed, settlement } from './settlement.ts';
+import { type WireSeries, wireBest, wireSeries } from './wire-values.ts';
+
+export interface RunContext {
+  readonly store: Store;
+  readonly pool: TrainingPool;
+  readonly feed: JobFeed;
+  readonly now: () => number;
+  /** Reads the job's numbers and hands its run to the pool. */
+  start(
+    job: JobRecord,
+    handlers: Pick<JobRun, 'onProgress' | 'onCheckpoint'>,
+    checkpoint: Uint8Array | null,
+  ): Promise<RunHandle>;
+}
+
+/** How far an attempt is, newer than what its record says. */
+export type LiveProgress = Pick<
+  JobProgress,
+  'epoch' | 'epochs' | 'step' | 'steps' | 'samples_per_second' | 'latest' | 'best'
+>;
+
+/** The attempt has been replaced: nothing that it reports may be kept. */
+class LostLease extends Error {}
+
+export class JobRun {
+  readonly job: JobRecord;
+  /** Points that are reported but not stored yet. */
+  readonly tail = new HistoryTail();
+  /** Null until the first report. */
+  live: LiveProgress | null = null;
+  readonly #context: RunContext;
+  readonly #every: number | undefined;
+  #handle: RunHandle | null = null;
+  #wish: Exclude<JobAction, 'resume'> | null = null;
+  #notes: NewEvent[] = [];
+
+  constructor(job: JobRecord, every_epochs: number | undefined, context: RunContext) {
+    this.job = job;
+    this.#every = every_epochs;
+    this.#context = context;
+  }
+
+  /** Passes on what a client wants; the job's record says it already. */
+  obey(action: Exclude<JobAction, 'resume'>): void {
+    this.#wish = action;
+    this.#handle?.[action]();
+  }
+
+  /** Runs to the end of this attempt and settles it. Rejects only when the storage fails. */
+  async carryOut(): Promise<void> {
+    const checkpoint = await this.#newestCheckpoint();
+    const handle = await this.#context.start(this.job, this, checkpoint);
+    this.#handle = handle;
+    await this.#recallWish();
+    await this.#settle(await handle.finished);
+  }
+
+  /** What a client asked for before this attempt could hear it, or before the service was restarted. */
+  async #recallWish(): Promise<void> {
+    const job = await this.#context.store.jobs.get(this.job.id);
+    if (job === undefined || job.attempt !== this.job.attempt) return this.obey('cancel');
+    const wishes = { pausing: 'pause', cancelling: 'cancel' } as const;
+    const state = stateOf(job);
+    const wish = state in wishes ? wishes[state as keyof typeof wishes] : job.control === 'stop' ? 'stop' : this.#wish;
+    if (wish !== null) this.obey(wish);
+  }
+
+  async #newestCheckpoint(): Promise<Uint8Array | null> {
+    const { store } = this.#context;
+    const [newest] = await store.checkpoints.list(this.job.id);
+    // A file that is gone is as good as a damaged one: the worker says so, and the one before it is tried.
+    return newest === undefined ? null : ((await store.blobs.get(newest.blob_key)) ?? new Uint8Array(0));
+  }
+
+  onProgress = (progress: Progress): void => {
+    this.tail.add(progress);
+    this.#notes.push(...progress.notes.map(({ type, ...data }) => ({ type, data })));
+    this.live = liveProgress(progress, this.live?.latest ?? this.job.latest);
+    this.#context.feed.signal(this.job.id, 'progress');
+  };
+
+  onCheckpoint = async (report: CheckpointReport): Promise<void> => {
+    const { store, feed, now } = this.#context;
+    const { id, attempt } = this.job;
+    const blob_key = checkpointKey(id, attempt, report.step);
+    const record = { step: report.step, epoch: report.epoch, kind: report.reason, blob_key };
+    const size = await store.blobs.put(blob_key, report.bytes);
+    const stored = await store.checkpoints.list(id);
+    const changed = await store.jobs.change({
+      id,
+      attempt,
+      at: now(),
+      from: ['running', 'pausing', 'cancelling'],
+      set: { ...this.live, best: wireBest(report.best) },
+      points: this.#points(),
+      checkpoints: [{ ...record, sha256: Buffer.from(report.bytes.subarray(-32)).toString('hex'), size }],
+      drop_checkpoints: droppedSteps(stored, report, this.#every),
+      events: [
+        ...this.#notes,
+        { type: 'checkpoint', data: { step: report.step, epoch: report.epoch, reason: report.reason } },
+      ],
+    });
+    if (changed === undefined) throw new LostLease(`attempt ${attempt} of ${id} has been replaced`);
+    this.tail.clear();
+    this.#notes = [];
+    feed.signal(id, 'events');
+  };
+
+  #points(): PointChunk[] {
+    const { steps, epochs } = this.live ?? this.job;
+    return storedChunks(this.tail.chunks(), (resolution) => (resolution === 'step' ? steps : epochs));
+  }
+
+  async #settle(outcome: RunOutcome): Promise<void> {
+    if (outcome.kind === 'undelivered' && outcome.error instanceof LostLease) return;
+    if (outcome.kind === 'undelivered') throw outcome.error;
+    if (outcome.kind === 'error' && outcome.error.code === 'checkpoint_damaged') return this.#fallBack();
+    const { store, now, feed } = this.#context;
+    const settled = outcome.kind === 'crashed' ? await this.#crash(outcome) : settlement(outcome);
+    // What was measured after the last checkpoint is kept only when the run has ended; else it is going to be measured again.
+    const isEnd = outcome.kind === 'succeeded' || outcome.kind === 'failed';
+    await applyEvent(store, this.job, settled.event, {
+      at: now(),
+      reason: settled.reason,
+      set: { ...(isEnd ? this.live : {}), ...settled.set },
+      points: isEnd ? this.#points() : [],
+      events: isEnd ? this.#notes : [],
+    });
+    feed.signal(this.job.id, 'events');
+  }
+
+  async #crash(outcome: Crashed) {
+    const known = (await this.#context.store.jobs.get(this.job.id)) ?? this.job;
+    return afterCrash(known, outcome);
+  }
+
+  /** The newest checkpoint cannot be read: the job goes on from the one before it, or from the start. */
+  async #fallBack(): Promise<void> {
+    const { store, now, feed } = this.#context;
+    const [, previous] = await store.checkpoints.list(this.job.id);
+    const { step, epoch } = previous ?? { step: 0, epoch: 0 };
+    await applyEvent(store, this.job, 'crash', {
+      at: now(),
+      reason: 'checkpoint_damaged',
+      rewind: { step, points: { step, epoch } },
+      set: { step, epoch },
+    });
+    feed.signal(this.job.id, 'events');
+  }
+}
+
+function liveProgress({ cursor, samples_per_second, steps, epochs, best }: Progress, before: unknown): LiveProgress {
+  const { epoch, epochs: total, step, steps: allSteps } = cursor;
+  const rate = Number.isFinite(samples_per_second) ? samples_per_second : null;
+  return {
+    epoch,
+    epochs: total,
+    step,
+    steps: allSteps,
+    samples_per_second: rate,
+    latest: newestEpoch(epochs) ?? newestStep(steps, cursor) ?? before,
+    best: wireBest(best as Best | null),
+  };
+}
+
+/** The last values of a job: those of its newest epoch. */
+type Latest = { readonly epoch: number; readonly step: number } & WireSeries;
+
+function newestEpoch({ first_epoch, steps, series }: Progress['epochs']): Latest | null {
+  const last = steps.length - 1;
+  if (last < 0) return null;
+  const measured = Object.entries(series).filter(([, values]) => values.length > last);
+  const values = wireSeries(Object.fromEntries(measured.map(([name, column]) => [name, column[last]])));
+  return { epoch: first_epoch + last, step: steps[last], ...values };
+}
+
+/** Within a long epoch the loss of the newest step stands in. */
+function newestStep({ first_step, losses, learning_rates }: Progress['steps'], { epoch }: Cursor): Latest | null {
+  const last = losses.length - 1;
+  if (last < 0 || epoch > 0) return null;
+  const values = wireSeries({ loss: losses[last], learning_rate: learning_rates.at(-1) as number });
+  return { epoch: epoch + 1, step: first_step + last, ...values };
+}

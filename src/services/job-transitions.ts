@@ -1,0 +1,62 @@
+/** Moving a job through its states as the table of states.ts says, safely against everybody who moves it at the same time. */
+import type { JobChange, JobProgress, JobRecord, QueueMove, Store } from '../store/store.ts';
+import { isTerminal, type JobEvent, type JobState, nextState } from '../training/states.ts';
+
+export const stateOf = (job: Pick<JobRecord, 'state'>): JobState => job.state as JobState;
+
+/** A job's place in the queue in a state. */
+export function queueMove(state: JobState): QueueMove {
+  if (state === 'queued') return 'enter';
+  return isTerminal(state) || state === 'paused' ? 'leave' : 'keep';
+}
+
+export interface Move extends Pick<JobChange, 'points' | 'rewind'> {
+  readonly at: number;
+  readonly reason: string | null;
+  readonly set?: Partial<JobProgress> | undefined;
+  /** Events that happened before the change of state. */
+  readonly events?: JobChange['events'];
+}
+
+/** What a cancelled job shows, whatever its worker had reported by then. */
+const cancelledOutcome = { stop_reason: 'cancelled', error: null } as const;
+
+/** The change that moves a job from a state it was seen in; it takes effect only if the job is still there. */
+export function changeTo(job: JobRecord, to: JobState, move: Move): JobChange {
+  const reason = to === 'cancelled' ? cancelledOutcome.stop_reason : move.reason;
+  return {
+    id: job.id,
+    at: move.at,
+    attempt: job.attempt,
+    from: [job.state],
+    to: { state: to, reason, queue: queueMove(to) },
+    set: {
+      ...move.set,
+      ...(to === 'cancelled' ? cancelledOutcome : {}),
+      ...(isTerminal(to) ? { finished_at: move.at, control: null } : {}),
+    },
+    points: move.points,
+    rewind: move.rewind,
+    events: [...(move.events ?? []), { type: 'state', data: { state: to, reason } }],
+  };
+}
+
+/**
+ * Moves a job by an event, from whichever state it is in by now.
+ * @returns the job after it; `undefined` when another attempt has taken over or the table has no such transition
+ */
+export async function applyEvent(
+  store: Pick<Store, 'jobs'>,
+  { id, attempt }: Pick<JobRecord, 'id' | 'attempt'>,
+  event: JobEvent,
+  move: Move,
+): Promise<JobRecord | undefined> {
+  for (;;) {
+    const job = await store.jobs.get(id);
+    if (job === undefined || job.attempt !== attempt) return undefined;
+    const to = nextState(stateOf(job), event);
+    if (to === null) return undefined;
+    const changed = await store.jobs.change(changeTo(job, to, move));
+    if (changed !== undefined) return changed;
+  }
+}

@@ -1,0 +1,201 @@
+/** Jobs as the routes use them: created, shown, moved, read and asked. */
+import type { Limits } from '../config.ts';
+import type { NetworkDefinition } from '../engine/definition.ts';
+import { plan } from '../engine/plan.ts';
+import { ProblemError } from '../errors.ts';
+import { toTimestamp, type WirePage } from '../schemas/common.ts';
+import type { Matrix } from '../schemas/data.ts';
+import type { WireEvent } from '../schemas/events.ts';
+import type { HistoryQuery, LossHistory } from '../schemas/history.ts';
+import type { JobInput } from '../schemas/job.ts';
+import {
+  type CheckpointList,
+  type JobListQuery,
+  type JobSummary,
+  type JobView,
+  metadataFilter,
+} from '../schemas/job-view.ts';
+import type { EvaluateInput, Evaluation } from '../schemas/prediction.ts';
+import type { JobRecord, Store } from '../store/store.ts';
+import type { RunHandle, RunHandlers, TrainingPool } from '../training/pool.ts';
+import { isTerminal, type JobAction } from '../training/states.ts';
+import { decodeArrays, type NamedArrays } from './array-blob.ts';
+import { digestOf } from './digest.ts';
+import { followJob, type StreamItem, waitForJob, wireEvent } from './event-stream.ts';
+import { JobFeed } from './feed.ts';
+import { readHistory } from './history.ts';
+import { actOn, removeJob, requireJob } from './job-actions.ts';
+import { type DatasetSource, readerOf } from './job-admission.ts';
+import { type CreatedJob, createJob } from './job-creation.ts';
+import { type KeptRequest, runRequest } from './job-request.ts';
+import { stateOf } from './job-transitions.ts';
+import { summaryOf, urlsOf, viewOf } from './job-view.ts';
+import type { Log } from './log.ts';
+import { Models } from './models.ts';
+import { parametersJson } from './parameters.ts';
+import { evaluate, predict } from './predictions.ts';
+import { Scheduler } from './scheduler.ts';
+
+export interface JobsContext {
+  readonly store: Store;
+  readonly pool: TrainingPool;
+  readonly datasets: DatasetSource;
+  readonly limits: Limits;
+  readonly log: Log;
+  readonly now?: () => number;
+}
+
+/** Content that never changes again has an entity tag; as long as it may change, there is none. */
+export interface Tagged<Content> {
+  readonly content: Content;
+  readonly etag: string | null;
+}
+
+export interface Jobs {
+  create(input: JobInput, idempotency_key?: string): Promise<CreatedJob>;
+  get(id: string): Promise<JobView>;
+  list(query: JobListQuery): Promise<WirePage<JobSummary>>;
+  act(id: string, action: JobAction): Promise<JobView>;
+  remove(id: string): Promise<void>;
+  /** Waits until the job has ended or is paused, at most so long. */
+  wait(id: string, seconds: number): Promise<JobView>;
+  history(id: string, query: HistoryQuery): Promise<Tagged<LossHistory>>;
+  /** JSON text. */
+  parameters(
+    id: string,
+    query: { readonly step?: number | undefined; readonly layer?: number | undefined },
+  ): Promise<Tagged<string>>;
+  checkpoints(id: string): Promise<CheckpointList>;
+  events(id: string, page: { readonly after: number; readonly limit: number }): Promise<WirePage<WireEvent>>;
+  /** What happens from here on; ends with the job, the service, or the abort. */
+  follow(id: string, after: number, abort: AbortSignal): Promise<AsyncGenerator<StreamItem>>;
+  /** JSON text. */
+  predict(id: string, inputs: Matrix): Promise<string>;
+  evaluate(id: string, input: EvaluateInput): Promise<Evaluation>;
+  /** Takes up what was left behind, and begins to train. */
+  start(): Promise<void>;
+  /** Saves every run and ends the pool; the store stays open. */
+  close(): Promise<void>;
+}
+
+export function createJobs({ store, pool, datasets, limits, log, now = Date.now }: JobsContext): Jobs {
+  const feed = new JobFeed();
+  const models = new Models(store);
+  const scheduler = new Scheduler({ store, pool, feed, log, now, start: startRun });
+  const context = { store, pool, datasets, limits, models, feed, scheduler, now };
+  const live = (id: string) => scheduler.runOf(id)?.live ?? null;
+  let streams = 0;
+
+  async function startRun(job: JobRecord, handlers: RunHandlers, checkpoint: Uint8Array | null): Promise<RunHandle> {
+    const arrays = await readArrays(store, datasets, job);
+    return pool.run(
+      runRequest(job.network as NetworkDefinition, job.request as KeptRequest, arrays),
+      handlers,
+      checkpoint,
+    );
+  }
+
+  async function view(id: string): Promise<JobView> {
+    // Before the record: a run that ends in between has left its last values there.
+    const progress = live(id);
+    const job = await requireJob(store, id);
+    return viewOf(job, await store.jobs.transitions(id), progress, now());
+  }
+
+  async function* counted(items: AsyncGenerator<StreamItem>): AsyncGenerator<StreamItem> {
+    streams += 1;
+    try {
+      yield* items;
+    } finally {
+      streams -= 1;
+    }
+  }
+
+  return {
+    async create(input, key) {
+      const created = await createJob(context, input, key);
+      if (!created.replayed) scheduler.wake();
+      return created;
+    },
+    get: view,
+    async list({ limit, after, state, network_id, dataset_id, ...rest }) {
+      const page = await store.jobs.list({
+        limit: Math.min(limit, limits.max_page_size),
+        after,
+        states: state === undefined ? undefined : [state],
+        network_id,
+        dataset_id,
+        metadata: metadataFilter(rest),
+      });
+      return { data: page.data.map((job) => summaryOf(job, live(job.id), now())), has_more: page.has_more };
+    },
+    async act(id, action) {
+      await actOn(context, id, action);
+      return view(id);
+    },
+    remove: (id) => removeJob(context, id),
+    async wait(id, seconds) {
+      await waitForJob(context, id, 1000 * Math.min(seconds, limits.max_wait_seconds));
+      return view(id);
+    },
+    async history(id, query) {
+      const tail = scheduler.runOf(id)?.tail;
+      const job = await requireJob(store, id);
+      const bounded = { ...query, max_points: Math.min(query.max_points, limits.max_history_points) };
+      const content = await readHistory(store, job, tail, bounded);
+      return { content, etag: isTerminal(stateOf(job)) ? digestOf([job.id, job.updated_at, bounded]) : null };
+    },
+    async parameters(id, { step, layer }) {
+      const found = await models.of(id, step);
+      const isFixed = step !== undefined || isTerminal(stateOf(found.job));
+      const etag = isFixed ? digestOf([found.model.parameters_sha256, id, found.model.step, layer]) : null;
+      return { content: parametersJson(found, layer), etag };
+    },
+    async checkpoints(id) {
+      await requireJob(store, id);
+      const kept = await store.checkpoints.list(id);
+      return {
+        data: kept.map(({ step, epoch, kind, size, created_at }) => ({
+          step,
+          epoch,
+          reason: kind,
+          bytes: size,
+          created_at: toTimestamp(created_at),
+          parameters_url: `${urlsOf(id).parameters}?step=${step}`,
+        })),
+      };
+    },
+    async events(id, page) {
+      await requireJob(store, id);
+      const { data, has_more } = await store.events.list(id, page);
+      return { data: data.map(wireEvent), has_more };
+    },
+    async follow(id, after, abort) {
+      await requireJob(store, id);
+      const { max_event_streams: value } = limits;
+      if (streams >= value) {
+        const limit = { name: 'max_event_streams', value };
+        throw new ProblemError('too_many_requests', 'Too many event streams are open.', { limit, retry_after: 5 });
+      }
+      return counted(followJob({ store, feed, live }, id, after, AbortSignal.any([abort, feed.closed])));
+    },
+    predict: (id, inputs) => predict(context, id, inputs),
+    evaluate: (id, input) => evaluate(context, id, input),
+    start: () => scheduler.start(),
+    async close() {
+      feed.close();
+      await scheduler.close();
+    },
+  };
+}
+
+/** The numbers that a job is trained with: its own copy, and the rows of its data set. */
+async function readArrays(store: Store, datasets: DatasetSource, job: JobRecord): Promise<NamedArrays> {
+  const blob = job.data_key === null ? undefined : await store.blobs.get(job.data_key);
+  if (job.data_key !== null && blob === undefined) throw new Error(`the data of ${job.id} are gone`);
+  const own = blob === undefined ? {} : decodeArrays(blob);
+  if (job.dataset_id === null) return own;
+  const rows = await datasets.load(job.dataset_id, readerOf(plan(job.network as NetworkDefinition)));
+  if (rows === undefined) throw new Error(`the data set ${job.dataset_id} is gone`);
+  return { ...own, inputs: rows.inputs.values, targets: rows.targets.values };
+}

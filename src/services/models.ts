@@ -1,0 +1,103 @@
+/** The trained models of jobs: read from checkpoints, and what is asked of them. */
+import type { Plan } from '../engine/backend.ts';
+import type { NetworkDefinition, Parameters } from '../engine/definition.ts';
+import { toWire } from '../engine/parameters.ts';
+import { plan } from '../engine/plan.ts';
+import { notFound, ProblemError } from '../errors.ts';
+import type { CheckpointRecord, JobRecord, Store } from '../store/store.ts';
+import { parametersSha256 } from '../training/bytes.ts';
+import { type Checkpoint, decodeCheckpoint, modelOf } from '../training/checkpoint.ts';
+import type { RunResult } from '../training/request.ts';
+import { allowedActions } from '../training/states.ts';
+import { stateOf } from './job-transitions.ts';
+
+export interface JobModel {
+  readonly job: JobRecord;
+  readonly definition: NetworkDefinition;
+  readonly plan: Plan;
+  readonly model: RunResult;
+}
+
+/** How many values the models in memory may have together. */
+const cachedValues = 20_000_000;
+
+export class Models {
+  readonly #store: Store;
+  /** By blob and form, the least recently used first. */
+  readonly #cache = new Map<string, RunResult>();
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  /**
+   * The model of a job: what it would end with now, or the parameters of exactly the given step.
+   * @throws {ProblemError} `not_found` when there is no such job or checkpoint, `wrong_state` when it has none yet
+   */
+  async of(job_id: string, step?: number): Promise<JobModel> {
+    const job = await this.#store.jobs.get(job_id);
+    if (job === undefined) throw notFound('job', job_id);
+    const kept = await this.#store.checkpoints.list(job_id);
+    const record = step === undefined ? kept[0] : kept.find((checkpoint) => checkpoint.step === step);
+    if (record === undefined) throw step === undefined ? nothingYet(job) : noSuchStep(step, kept);
+    const definition = job.network as NetworkDefinition;
+    return { job, definition, plan: plan(definition), model: await this.#read(record, step !== undefined) };
+  }
+
+  /** The start of another job; `undefined` when there is no such job or checkpoint. */
+  async startFrom(job_id: string, step: number | undefined): Promise<{ wire: Parameters; step: number } | undefined> {
+    const kept = await this.#store.checkpoints.list(job_id);
+    if (kept.length === 0 || (step !== undefined && !kept.some((record) => record.step === step))) return undefined;
+    const { plan: planned, model } = await this.of(job_id, step);
+    return { wire: toWire(planned, model.parameters, model.statistics), step: model.step };
+  }
+
+  async #read(record: CheckpointRecord, exact: boolean): Promise<RunResult> {
+    const key = `${record.blob_key} ${exact}`;
+    const known = this.#cache.get(key);
+    if (known !== undefined) {
+      this.#cache.delete(key);
+      this.#cache.set(key, known);
+      return known;
+    }
+    const bytes = await this.#store.blobs.get(record.blob_key);
+    if (bytes === undefined)
+      throw new ProblemError('unavailable', 'The checkpoint is being replaced.', { retry_after: 1 });
+    const checkpoint = decodeCheckpoint(bytes);
+    const model = exact ? modelAt(checkpoint) : modelOf(checkpoint);
+    this.#cache.set(key, model);
+    this.#shrink();
+    return model;
+  }
+
+  #shrink(): void {
+    let values = 0;
+    for (const [key, model] of [...this.#cache].reverse()) {
+      values += model.parameters.length;
+      if (values > cachedValues && values > model.parameters.length) this.#cache.delete(key);
+    }
+  }
+}
+
+/** The parameters of the checkpoint's own step, whatever the best ones were. */
+function modelAt(checkpoint: Checkpoint): RunResult {
+  const { state, cursor, preprocessing, target_kind } = checkpoint;
+  const { parameters, statistics } = state;
+  const parameters_sha256 = parametersSha256({ parameters, statistics });
+  const { step, epoch, monitor } = cursor;
+  return { parameters, statistics, preprocessing, target_kind, parameters_sha256, step, epoch, best: monitor.best };
+}
+
+function nothingYet(job: JobRecord): ProblemError {
+  const state = stateOf(job);
+  const detail = `The job is ${state} and has no checkpoint yet, so it has no parameters.`;
+  return new ProblemError('wrong_state', detail, { current_state: state, allowed_actions: allowedActions(state) });
+}
+
+function noSuchStep(step: number, kept: readonly CheckpointRecord[]): ProblemError {
+  const steps = kept.map((record) => record.step).join(', ');
+  return new ProblemError(
+    'not_found',
+    `There is no checkpoint of step ${step}; there are those of: ${steps || 'none'}.`,
+  );
+}

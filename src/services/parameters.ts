@@ -1,0 +1,47 @@
+/** Parameters as JSON text: written straight from the flat buffer, because they can be many millions of numbers. */
+import type { FloatArray, TensorSlice } from '../engine/backend.ts';
+import { statisticTensors, trainedTensors } from '../engine/parameters.ts';
+import { ProblemError } from '../errors.ts';
+import { toWire } from '../schemas/common.ts';
+import type { JobModel } from './models.ts';
+
+/** @param layer 1-based; only this layer is written */
+export function parametersJson({ job, plan, model }: JobModel, layer?: number): string {
+  const { step, epoch, parameters_sha256: sha256, preprocessing } = model;
+  const chosen = layer === undefined ? plan.layers : plan.layers.filter(({ number }) => number === layer);
+  if (chosen.length === 0) {
+    throw new ProblemError(
+      'not_found',
+      `There is no layer ${layer}; the network has the layers 1 to ${plan.layers.length}.`,
+    );
+  }
+  const head = JSON.stringify({
+    job_id: job.id,
+    step,
+    epoch,
+    sha256,
+    preprocessing,
+    ...(layer === undefined ? {} : { layer }),
+  });
+  const layers = chosen.map((planned) => {
+    const trained = trainedTensors(planned).map(({ name, slice }) => `"${name}":${tensor(model.parameters, slice)}`);
+    const untrained = statisticTensors(planned).map(
+      ({ name, slice }) => `"${name}":${tensor(model.statistics, slice)}`,
+    );
+    return `{${[...trained, ...untrained].join(',')}}`;
+  });
+  return `${head.slice(0, -1)},"layers":[${layers.join(',')}]}`;
+}
+
+/** A vector, or a matrix as a list of rows. */
+function tensor(values: FloatArray, { offset, length, shape }: TensorSlice): string {
+  const part = values.subarray(offset, offset + length);
+  if (shape.length === 1) return numbers(part);
+  const [rows, columns] = shape;
+  return `[${Array.from({ length: rows }, (_, row) => numbers(part.subarray(row * columns, (row + 1) * columns))).join(',')}]`;
+}
+
+/** JSON of a list of floats; what is not finite in the wire's form. */
+export function numbers(values: FloatArray): string {
+  return values.every(Number.isFinite) ? `[${values.join(',')}]` : JSON.stringify(Array.from(values, toWire));
+}

@@ -1,0 +1,85 @@
+/** What a trained model says: outputs for rows, and how good they are where the truth is known. */
+import type { Plan } from '../engine/backend.ts';
+import { type Problem, refuse } from '../errors.ts';
+import { toWire as wireFloat } from '../schemas/common.ts';
+import type { Matrix } from '../schemas/data.ts';
+import type { EvaluateInput, Evaluation } from '../schemas/prediction.ts';
+import { type MetricName, type MetricSpec, metricProblem } from '../training/metrics.ts';
+import type { TrainingPool } from '../training/pool.ts';
+import type { TargetKind } from '../training/target-kind.ts';
+import { dataProblems, inputProblems } from './data-checks.ts';
+import { type DatasetSource, findRows } from './job-admission.ts';
+import type { JobModel, Models } from './models.ts';
+import { numbers } from './parameters.ts';
+import { wireSeries } from './wire-values.ts';
+
+export interface PredictionContext {
+  readonly models: Models;
+  readonly pool: TrainingPool;
+  readonly datasets: DatasetSource;
+}
+
+/** The outputs and labels as JSON text: there can be very many. */
+export async function predict({ models, pool }: PredictionContext, job_id: string, inputs: Matrix): Promise<string> {
+  const { job, plan, definition, model } = await models.of(job_id);
+  refuse(inputProblems(inputs, plan, '/inputs'));
+  const outputs = await pool.predict({ network: definition, model, inputs: inputs.values, rows: inputs.rows });
+  const size = plan.output_size;
+  const rows = Array.from({ length: inputs.rows }, (_, row) => outputs.subarray(row * size, (row + 1) * size));
+  const labels = labelsOf(rows, model.target_kind, size);
+  const head = JSON.stringify({ job_id: job.id, step: model.step, parameters_sha256: model.parameters_sha256 });
+  const tail = labels === null ? '' : `,"labels":${JSON.stringify(labels)}`;
+  return `${head.slice(0, -1)},"outputs":[${rows.map(numbers).join(',')}]${tail}}`;
+}
+
+/** The decision behind each row of outputs; null where the outputs are values of their own. */
+function labelsOf(rows: readonly (Float32Array | Float64Array)[], kind: TargetKind, size: number) {
+  const decide = (value: number) => {
+    if (Number.isNaN(value)) return null;
+    return kind === 'signs' ? (value >= 0 ? 1 : -1) : value >= 0.5 ? 1 : 0;
+  };
+  switch (kind) {
+    case 'values':
+      return null;
+    case 'labels':
+    case 'classes':
+      return rows.map((row) => (row.some(Number.isNaN) ? null : row.indexOf(Math.max(...row))));
+    default:
+      return rows.map((row) => (size === 1 ? decide(row[0]) : Array.from(row, decide)));
+  }
+}
+
+/** Measured unless the client names metrics; those that make no sense for the targets are left out. */
+const defaultMetrics: readonly MetricName[] = ['accuracy', 'confusion_matrix', 'rmse', 'mae', 'r2'];
+
+export async function evaluate(context: PredictionContext, job_id: string, input: EvaluateInput): Promise<Evaluation> {
+  const found = await context.models.of(job_id);
+  const problems: Problem[] = [];
+  const data = await findRows(input, '', { planned: found.plan, sources: context, problems });
+  if (data !== null)
+    problems.push(...dataProblems(data, found.plan, input.data === undefined ? '/dataset_id' : '/data'));
+  const { specs, problems: unfit } = chosenMetrics(input.metrics, found);
+  refuse([...problems, ...unfit]);
+  if (data === null) throw new TypeError('admitted without data');
+  const { definition: network, model } = found;
+  const rows = { rows: data.inputs.rows, inputs: data.inputs.values, targets: data.targets.values };
+  const answer = await context.pool.evaluate({ network, model, data: rows, metrics: specs });
+  return {
+    job_id,
+    step: model.step,
+    rows: rows.rows,
+    loss: wireFloat(answer.loss),
+    metrics: wireSeries(answer.metrics),
+    confusion_matrix: answer.confusion_matrix as Evaluation['confusion_matrix'],
+  };
+}
+
+function chosenMetrics(named: readonly MetricSpec[] | undefined, { plan, model }: JobModel) {
+  const context = { target_kind: model.target_kind, output_size: (plan satisfies Plan).output_size };
+  const judged = (named ?? defaultMetrics).map((spec) => ({ spec, reason: metricProblem(spec, context) }));
+  const unfit = judged.flatMap(({ reason }, i): Problem[] =>
+    reason === null ? [] : [{ pointer: `/metrics/${i}`, code: 'not_allowed', detail: `${reason}.` }],
+  );
+  const specs = judged.filter(({ reason }) => reason === null).map(({ spec }) => spec);
+  return { specs, problems: named === undefined ? [] : unfit };
+}

@@ -1,0 +1,48 @@
+/** The name of a run: equal for two jobs exactly when they must end with the same parameters. */
+import type { Plan } from '../engine/backend.ts';
+import type { LayerDefinition, NetworkDefinition } from '../engine/definition.ts';
+import { resolveOptimizer } from '../engine/optimizers.ts';
+import { initializerOf } from '../engine/plan.ts';
+import { resolveSchedules } from '../engine/schedules.ts';
+import { trainingFields } from '../schemas/job.ts';
+import { digestOf } from './digest.ts';
+import type { KeptRequest } from './job-request.ts';
+
+/** Raised whenever the same request comes to train to other numbers. */
+const engineVersion = 1;
+
+const chosen = ({ name, options }: { readonly name: string; readonly options: object }) => ({ name, options });
+
+/** Definition, options and numbers, with every default in place, so that it does not matter whether it was written out. */
+export function runDigest(definition: NetworkDefinition, plan: Plan, request: KeptRequest): string {
+  const { learning_rate_schedule: schedules, ...options } = Object.fromEntries(
+    trainingFields.map((field) => [field, request[field as keyof KeptRequest]]),
+  ) as Pick<KeptRequest, (typeof trainingFields)[number] & keyof KeptRequest>;
+  return digestOf({
+    engine: engineVersion,
+    input_size: plan.input_size,
+    precision: plan.precision,
+    loss: { ...chosen(plan.loss), reduction: plan.reduction },
+    layers: definition.layers.map((layer, i) => layerOf(layer, plan.layers[i])),
+    ...options,
+    optimizer: chosen(resolveOptimizer(request.optimizer)),
+    schedules: resolveSchedules(schedules).map(({ entry, ...schedule }) => schedule),
+    limits: { max_runtime_seconds: request.limits.max_runtime_seconds },
+    data: request.data.sha256,
+  });
+}
+
+function layerOf(layer: LayerDefinition, planned: Plan['layers'][number]) {
+  const { units, dropout, l1, l2, biases, normalization } = planned;
+  const { kind, epsilon, momentum } = normalization ?? {};
+  return {
+    units,
+    dropout,
+    l1,
+    l2,
+    use_bias: biases !== null,
+    normalization: { kind, epsilon, momentum },
+    activation: chosen(planned.activation),
+    initializer: chosen(initializerOf(layer, planned.activation)),
+  };
+}

@@ -1,0 +1,59 @@
+/** What the end of an attempt means for its job: the event of the table, the reason, and what the record then says. */
+import type { JobProgress, JobRecord } from '../store/store.ts';
+import type { RunOutcome } from '../training/pool.ts';
+import type { Cursor } from '../training/request.ts';
+import type { JobEvent } from '../training/states.ts';
+import { wireBest, wireDivergence } from './wire-values.ts';
+
+export interface Settlement {
+  readonly event: JobEvent;
+  readonly reason: string | null;
+  readonly set: Partial<JobProgress>;
+}
+
+export type Crashed = Extract<RunOutcome, { kind: 'crashed' }>;
+type Regular = Exclude<RunOutcome, { kind: 'crashed' | 'undelivered' }>;
+
+/** A worker that dies so often at the same step is not going to get past it. */
+const maxCrashes = 3;
+
+const position = ({ epoch, epochs, step, steps }: Cursor) => ({ epoch, epochs, step, steps });
+
+export function settlement(outcome: Regular): Settlement {
+  switch (outcome.kind) {
+    case 'succeeded':
+    case 'failed': {
+      const { cursor, result, stop_reason } = outcome;
+      const set = {
+        ...position(cursor),
+        stop_reason,
+        parameters_sha256: result.parameters_sha256,
+        best: wireBest(result.best),
+        error: outcome.kind === 'failed' ? wireDivergence(outcome.error) : null,
+      };
+      return { event: outcome.kind === 'failed' ? 'fail' : 'succeed', reason: stop_reason, set };
+    }
+    case 'paused':
+      return { event: 'rest', reason: null, set: { ...position(outcome.cursor), control: null } };
+    case 'released':
+      return { event: 'release', reason: 'shutdown', set: position(outcome.cursor) };
+    case 'cancelled':
+      return { event: 'rest', reason: 'cancelled', set: {} };
+    case 'error': {
+      const { stop_reason, error } = outcome;
+      return { event: 'fail', reason: stop_reason, set: { stop_reason, error } };
+    }
+  }
+}
+
+/** After a crash the job goes on from its last checkpoint, unless the worker keeps dying at the same step. */
+export function afterCrash(
+  { crashes, crash_step }: Pick<JobRecord, 'crashes' | 'crash_step'>,
+  { step, error }: Crashed,
+): Settlement {
+  const again = crash_step === step || error.code === 'out_of_memory';
+  const count = again ? crashes + 1 : 1;
+  const counted = { crashes: count, crash_step: step };
+  if (count < maxCrashes) return { event: 'crash', reason: error.code, set: counted };
+  return { event: 'fail', reason: error.code, set: { ...counted, stop_reason: error.code, error: { ...error, step } } };
+}
