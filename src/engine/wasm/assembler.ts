@@ -2,39 +2,15 @@
  * A WebAssembly assembler: builds the bytes of a module, function by function.
  * It checks nothing that `WebAssembly.validate` checks. Source: WebAssembly core specification 3.0, "Binary Format".
  */
+import { ByteWriter } from './byte-writer.ts';
 import { type Opcode, opcodes, type ValueType, valueTypes } from './opcodes.ts';
 
-type Bytes = number[];
 /** Index of a local variable or of a function. */
 export type Index = number;
 
-/** Unsigned LEB128. */
-export function unsigned(value: number): Bytes {
-  const bytes: Bytes = [];
-  let rest = value >>> 0;
-  do {
-    const low = rest & 0x7f;
-    rest >>>= 7;
-    bytes.push(rest === 0 ? low : low | 0x80);
-  } while (rest !== 0);
-  return bytes;
-}
+/** What `block`, `loop` and `if` leave on the stack: nothing. */
+const EMPTY_BLOCK = 0x40;
 
-/** Signed LEB128 of a 32-bit integer. */
-export function signed(value: number): Bytes {
-  const bytes: Bytes = [];
-  let rest = value | 0;
-  for (;;) {
-    const low = rest & 0x7f;
-    rest >>= 7;
-    const done = (rest === 0 && (low & 0x40) === 0) || (rest === -1 && (low & 0x40) !== 0);
-    bytes.push(done ? low : low | 0x80);
-    if (done) return bytes;
-  }
-}
-
-const vector = (items: readonly Bytes[]): Bytes => [...unsigned(items.length), ...items.flat()];
-const text = (value: string): Bytes => [...unsigned(value.length), ...new TextEncoder().encode(value)];
 const floatBits = (value: number, bytes: 4 | 8): Uint8Array => {
   const view = new DataView(new ArrayBuffer(bytes));
   if (bytes === 4) view.setFloat32(0, value, true);
@@ -42,19 +18,21 @@ const floatBits = (value: number, bytes: 4 | 8): Uint8Array => {
   return new Uint8Array(view.buffer);
 };
 
-/** Natural alignments (log2) of the memory instructions in use. */
+/** Natural alignment (log2) of a memory instruction. */
 function alignment(opcode: Opcode): number {
   if (opcode === 'v128.load' || opcode === 'v128.store') return 4;
-  return opcode.includes('64') ? 3 : 2;
+  return wideLoads.has(opcode) ? 3 : 2;
 }
+
+const wideLoads: ReadonlySet<Opcode> = new Set(['f64.load', 'f64.store', 'v128.load64_splat', 'v128.load64_zero']);
 
 /** The body of one function. Every method appends an instruction; structured control flow takes its body as a callback. */
 export class FunctionBuilder {
   readonly parameters: readonly ValueType[];
   readonly results: readonly ValueType[];
   readonly #locals: ValueType[] = [];
-  readonly #prologue: Bytes = [];
-  #code: Bytes = [];
+  readonly #prologue = new ByteWriter();
+  #code = new ByteWriter();
   readonly #constants = new Map<string, Index>();
 
   constructor(parameters: readonly ValueType[], results: readonly ValueType[]) {
@@ -74,8 +52,10 @@ export class FunctionBuilder {
 
   op(opcode: Opcode): this {
     const code: number = opcodes[opcode];
-    if (code > 0xff) this.#code.push(code >> 16, ...unsigned(code & 0xffff));
-    else this.#code.push(code);
+    if (code > 0xff) {
+      this.#code.byte(code >> 16);
+      this.#code.unsigned(code & 0xffff);
+    } else this.#code.byte(code);
     return this;
   }
 
@@ -96,7 +76,9 @@ export class FunctionBuilder {
   }
 
   i32(value: number): this {
-    return this.op('i32.const').#raw(signed(value));
+    this.op('i32.const');
+    this.#code.signed(value);
+    return this;
   }
 
   f32(value: number): this {
@@ -113,7 +95,10 @@ export class FunctionBuilder {
 
   /** A load or store; its address is on the stack, below the value of a store. */
   memory(opcode: Opcode, offset = 0): this {
-    return this.op(opcode).#raw([alignment(opcode), ...unsigned(offset)]);
+    this.op(opcode);
+    this.#code.byte(alignment(opcode));
+    this.#code.unsigned(offset);
+    return this;
   }
 
   /** `memory.copy` and `memory.fill` name their memories after the opcode. */
@@ -140,7 +125,7 @@ export class FunctionBuilder {
   }
 
   if(then: () => void, otherwise?: () => void): this {
-    this.op('if').#raw([0x40]);
+    this.op('if').#raw([EMPTY_BLOCK]);
     then();
     if (otherwise !== undefined) {
       this.op('else');
@@ -199,29 +184,39 @@ export class FunctionBuilder {
     this.#code = body;
   }
 
-  encode(): Bytes {
+  /** The entry of the code section: size, locals in runs of equal type, instructions. */
+  encode(out: ByteWriter): void {
     const runs: { type: ValueType; count: number }[] = [];
     for (const type of this.#locals) {
       const last = runs.at(-1);
       if (last?.type === type) last.count += 1;
       else runs.push({ type, count: 1 });
     }
-    const locals = vector(runs.map((run) => [...unsigned(run.count), valueTypes[run.type]]));
-    const size = locals.length + this.#prologue.length + this.#code.length + 1;
-    return unsigned(size).concat(locals, this.#prologue, this.#code, [opcodes.end]);
+    out.sized((content) => {
+      content.unsigned(runs.length);
+      for (const { count, type } of runs) {
+        content.unsigned(count);
+        content.byte(valueTypes[type]);
+      }
+      content.append(this.#prologue.bytes);
+      content.append(this.#code.bytes);
+      content.byte(opcodes.end);
+    });
   }
 
-  #raw(bytes: Iterable<number>): this {
-    for (const byte of bytes) this.#code.push(byte);
+  #raw(bytes: ArrayLike<number>): this {
+    this.#code.append(bytes);
     return this;
   }
 
   #indexed(opcode: Opcode, index: Index): this {
-    return this.op(opcode).#raw(unsigned(index));
+    this.op(opcode);
+    this.#code.unsigned(index);
+    return this;
   }
 
   #structured(opcode: 'block' | 'loop', body: () => void): this {
-    this.op(opcode).#raw([0x40]);
+    this.op(opcode).#raw([EMPTY_BLOCK]);
     body();
     return this.op('end');
   }
@@ -263,33 +258,48 @@ export class ModuleBuilder {
   }
 
   encode(): Uint8Array<ArrayBuffer> {
-    const types = new Map<string, Bytes>();
-    const typeIndices = this.#functions.map(({ parameters, results }) => {
-      const type = [0x60, ...valueTypeVector(parameters), ...valueTypeVector(results)];
-      types.set(type.join(), type);
-      return [...types.keys()].indexOf(type.join());
+    const types = new Map(this.#functions.map((f) => [typeOf(f).join(), typeOf(f)]));
+    const indices = [...types.keys()];
+    const out = new ByteWriter();
+    out.append([0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]);
+    section(out, 1, [...types.values()], (content, type) => content.append(type));
+    section(out, 2, this.#memory === undefined ? [] : [this.#memory], writeMemoryImport);
+    section(out, 3, this.#functions, (content, f) => content.unsigned(indices.indexOf(typeOf(f).join())));
+    section(out, 7, this.#exports, (content, { name, index }) => {
+      content.text(name);
+      content.byte(0x00);
+      content.unsigned(index);
     });
-    const sections: [number, readonly Bytes[]][] = [
-      [1, [...types.values()]],
-      [2, this.#memory === undefined ? [] : [memoryImport(this.#memory)]],
-      [3, typeIndices.map(unsigned)],
-      [7, this.#exports.map(({ name, index }) => [...text(name), 0x00, ...unsigned(index)])],
-      [10, this.#functions.map((f) => f.encode())],
-    ];
-    const bytes: Bytes = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
-    return new Uint8Array(sections.filter(([, items]) => items.length > 0).reduce(appendSection, bytes));
+    section(out, 10, this.#functions, (content, f) => f.encode(content));
+    return new Uint8Array(out.bytes);
   }
 }
 
-const valueTypeVector = (types: readonly ValueType[]): Bytes => vector(types.map((type) => [valueTypes[type]]));
-
-function memoryImport({ module, name, minimum, maximum, shared }: MemoryImport): Bytes {
-  const flags = (maximum === undefined ? 0 : 1) | (shared === true ? 2 : 0);
-  const limits = [flags, ...unsigned(minimum), ...(maximum === undefined ? [] : unsigned(maximum))];
-  return [...text(module), ...text(name), 0x02, ...limits];
+/** A section is a vector of items; an empty one is left out. */
+function section<T>(
+  out: ByteWriter,
+  id: number,
+  items: readonly T[],
+  write: (content: ByteWriter, item: T) => void,
+): void {
+  if (items.length === 0) return;
+  out.byte(id);
+  out.sized((content) => {
+    content.unsigned(items.length);
+    for (const item of items) write(content, item);
+  });
 }
 
-function appendSection(bytes: Bytes, [id, items]: [number, readonly Bytes[]]): Bytes {
-  const content = unsigned(items.length).concat(...items);
-  return bytes.concat(id, unsigned(content.length), content);
+function typeOf({ parameters, results }: FunctionBuilder): number[] {
+  const vector = (types: readonly ValueType[]) => [types.length, ...types.map((type) => valueTypes[type])];
+  return [0x60, ...vector(parameters), ...vector(results)];
+}
+
+function writeMemoryImport(out: ByteWriter, { module, name, minimum, maximum, shared }: MemoryImport): void {
+  out.text(module);
+  out.text(name);
+  out.byte(0x02);
+  out.byte((maximum === undefined ? 0 : 1) | (shared === true ? 2 : 0));
+  out.unsigned(minimum);
+  if (maximum !== undefined) out.unsigned(maximum);
 }

@@ -124,8 +124,16 @@ export class Lanes implements Arithmetic<Expression, Mask> {
 
   constant(value: number): Expression {
     const rounded = this.#scalar.constant(value);
+    const key = Object.is(rounded, -0) ? 'constant -0' : `constant ${rounded}`;
+    const known = this.#invariants.get(key);
+    if (known !== undefined) return known;
     const bytes = splatBytes(this.precision, rounded);
-    return this.#node(`constant ${bytes.join()}`, [], (f) => f.get(f.constant(bytes)), { constant: rounded });
+    let local: Index | undefined;
+    const read = (f: FunctionBuilder) => {
+      local ??= f.constant(bytes);
+      f.get(local);
+    };
+    return this.#node(key, [], read, { constant: rounded });
   }
 
   /** A vector at a local's address plus an offset. Loads before and after a store of the same place need a `forget` between. */
@@ -273,7 +281,9 @@ export class Lanes implements Arithmetic<Expression, Mask> {
 
   /** Any instruction from vectors to a vector, with its immediate bytes where it has some. */
   operation(opcode: Opcode, operands: readonly Expression[], lanes?: readonly number[]): Expression {
-    const key = `${opcode} ${operands.map((operand) => operand.id).join()} ${lanes?.join() ?? ''}`;
+    let key: string = opcode;
+    for (const operand of operands) key += ` ${operand.id}`;
+    if (lanes !== undefined) key += ` of ${lanes.join()}`;
     return this.#instruction(key, operands, (f) => (lanes === undefined ? f.op(opcode) : f.shuffle(lanes)));
   }
 

@@ -31,25 +31,25 @@ export function cutsIntoUnits(layout: Pick<NetworkLayout, 'plan'>): boolean {
 }
 
 /**
- * z → row losses (and with `training` δ, weighted and reduced). The loss of a row is NaN when a z of it is not finite,
+ * z → row losses and δ, weighted and reduced. The loss of a row is NaN when a z of it is not finite,
  * whatever the activation makes of it.
  */
-export function outputKernel(context: KernelContext, training: boolean): Index {
+export function outputKernel(context: KernelContext): Index {
   const { layout } = context;
   const units = layout.plan.output_size;
   const emitRows = units > UNROLLED_UNITS && cutsIntoUnits(layout) ? emitCutRows : emitWholeRows;
   return addKernel(context, (kernel) => {
-    forSampleGroups(kernel, (sample) => emitRows(layout, kernel, sample, training));
+    forSampleGroups(kernel, (sample) => emitRows(layout, kernel, sample));
   });
 }
 
-function emitWholeRows(layout: NetworkLayout, kernel: Kernel, sample: Index, training: boolean): void {
+function emitWholeRows(layout: NetworkLayout, kernel: Kernel, sample: Index): void {
   const { o, zero } = kernel;
   const last = layout.layers[layout.layers.length - 1];
   const at = addresses(kernel, layout, sample);
   const z = loadColumns(o, last.activationInputs, at.z, 0, layout.plan.output_size);
   const { loss, deltas } = emitRow(o, layout, z, targetsOf(o, layout, at.y, 0, z.length));
-  const stored = training ? scaled(o, layout, deltas, at.row, zero) : [];
+  const stored = scaled(o, layout, deltas, at.row, zero);
   o.run([
     ...storeColumns(o, last.deltas, at.delta, 0, stored),
     { value: loss, base: at.row, offset: layout.rowLosses },
@@ -57,7 +57,7 @@ function emitWholeRows(layout: NetworkLayout, kernel: Kernel, sample: Index, tra
 }
 
 /** As many units at a time as there are lanes; the row's loss runs along in a local. */
-function emitCutRows(layout: NetworkLayout, kernel: Kernel, sample: Index, training: boolean): void {
+function emitCutRows(layout: NetworkLayout, kernel: Kernel, sample: Index): void {
   const { f, o, zero } = kernel;
   const { lanes } = o.shape;
   const units = layout.plan.output_size;
@@ -68,15 +68,13 @@ function emitCutRows(layout: NetworkLayout, kernel: Kernel, sample: Index, train
     const z = loadColumns(o, last.activationInputs, at.z, 0, count);
     const y = loadColumns(o, layout.targets, at.y, 0, count);
     const parts = z.map((value, k) => emitRow(o, layout, [value], [y[k]]));
-    const stored = training
-      ? scaled(
-          o,
-          layout,
-          parts.map((part) => part.deltas[0]),
-          at.row,
-          zero,
-        )
-      : [];
+    const stored = scaled(
+      o,
+      layout,
+      parts.map((part) => part.deltas[0]),
+      at.row,
+      zero,
+    );
     const total = parts.reduce((partial, part) => o.add(partial, part.loss), o.local(sum));
     o.run([...storeColumns(o, last.deltas, at.delta, 0, stored), { value: total, local: sum }]);
     for (const address of [at.z, at.y, at.delta]) f.increment(address, 16);

@@ -68,19 +68,15 @@ export function emitTiles(options: TilesOptions, layout: NetworkLayout): Uint8Ar
   const context: KernelContext = { module, layout, mode: options.mode };
   const { rule } = options;
   const transposes = layout.layers.map((current) => transposeKernel(context, current));
-  const step = [
-    gatherKernel(context),
-    ...forward(context, true),
-    outputKernel(context, true),
-    lossKernel(context),
-    ...backward(context, rule),
-  ];
+  const { training, inference } = forward(context);
+  const output = outputKernel(context);
+  const step = [gatherKernel(context), ...training, output, lossKernel(context), ...backward(context, rule)];
   if (rule.clip.kind === 'norm') {
     sequence(context, 'step', [...step, squaresKernel(context)]);
     sequence(context, 'update', [updateKernel(context, rule), ...transposes]);
   } else sequence(context, 'step', [...step, ...transposes]);
-  sequence(context, 'infer', forward(context, false));
-  sequence(context, 'rowLosses', [outputKernel(context, false)]);
+  sequence(context, 'infer', inference);
+  sequence(context, 'rowLosses', [output]);
   sequence(context, 'refresh', transposes);
   checkKernel(context, 'check');
   return module.encode();
@@ -97,36 +93,50 @@ function sequence(context: KernelContext, name: string, kernels: readonly (Index
   );
 }
 
-/** The forward kernels in order. The last layer stops at z in training: its activation belongs to the loss. */
-function forward(context: KernelContext, training: boolean): (Index | null)[] {
-  const { layers, inputs } = context.layout;
-  return layers.flatMap((current, index) => {
-    const below = index === 0 ? inputs : layers[index - 1].outputs;
-    if (training && index === layers.length - 1) {
-      return [
-        forwardKernel(context, below, current, null, current.outputs, true),
-        normalizeKernel(context, current, true),
-      ];
-    }
-    return forwardLayer(context, below, current, training);
-  });
+/** The kernels of a forward pass, in order; most serve both kinds of pass. */
+interface ForwardKernels {
+  readonly training: readonly (Index | null)[];
+  readonly inference: readonly (Index | null)[];
 }
 
-function forwardLayer(context: KernelContext, below: Rows, current: LayerLayout, training: boolean): (Index | null)[] {
-  const { activation } = current.layer;
+function forward(context: KernelContext): ForwardKernels {
+  const { layers, inputs } = context.layout;
+  const kernels = layers.map((current, index) =>
+    forwardLayer(context, index === 0 ? inputs : layers[index - 1].outputs, current, index === layers.length - 1),
+  );
+  return {
+    training: kernels.flatMap(({ training }) => training),
+    inference: kernels.flatMap(({ inference }) => inference),
+  };
+}
+
+/** In training the last layer stops before its activation, which belongs to the loss; dropout is for training alone. */
+function forwardLayer(context: KernelContext, below: Rows, current: LayerLayout, last: boolean): ForwardKernels {
+  const { activation, normalization } = current.layer;
   const { entry } = activation;
   const traits = activationTraits(current.layer, context);
-  const last = current === context.layout.layers[context.layout.layers.length - 1];
-  if (entry.kind === 'elementwise' && traits.forwardFits && !current.mask && !current.normalization && !last) {
+  if (entry.kind === 'elementwise' && traits.forwardFits && !current.mask && !normalization && !last) {
     const elementwise = { ...activation, entry };
-    return [forwardKernel(context, below, current, elementwise, current.outputs, training && traits.readsInput)];
+    const fused = [forwardKernel(context, below, current, elementwise, current.outputs, traits.readsInput)];
+    return { training: fused, inference: fused };
   }
-  return [
-    training ? maskKernel(context, current) : null,
-    forwardKernel(context, below, current, null, current.outputs, true),
-    normalizeKernel(context, current, training),
-    activationKernel(context, current, training),
-  ];
+  const product = forwardKernel(context, below, current, null, current.outputs, true);
+  const normalize = normalizeKernel(context, current, true);
+  const activate = activationKernel(context, current, false);
+  const drops = current.mask !== null && !last;
+  return {
+    training: [
+      drops ? maskKernel(context, current) : null,
+      product,
+      normalize,
+      drops ? activationKernel(context, current, true) : last ? null : activate,
+    ],
+    inference: [
+      product,
+      normalization?.kind === 'batch_norm' ? normalizeKernel(context, current, false) : normalize,
+      activate,
+    ],
+  };
 }
 
 /** From the last layer's δ down: the layer below's δ first, since the update changes the weights it needs. */

@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { ModuleBuilder, signed, unsigned } from '../../../src/engine/wasm/assembler.ts';
+import { ModuleBuilder } from '../../../src/engine/wasm/assembler.ts';
+import { ByteWriter } from '../../../src/engine/wasm/byte-writer.ts';
 import { splatBytes } from '../../../src/engine/wasm/expression.ts';
+
+function written(write: (out: ByteWriter) => void): number[] {
+  const out = new ByteWriter();
+  write(out);
+  return [...out.bytes];
+}
 
 const header = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
 
@@ -12,7 +19,7 @@ describe('LEB128', () => {
     [624485, [0xe5, 0x8e, 0x26]],
     [0xffffffff, [0xff, 0xff, 0xff, 0xff, 0x0f]],
   ])('writes %d unsigned', (value, bytes) => {
-    expect(unsigned(value)).toEqual(bytes);
+    expect(written((out) => out.unsigned(value))).toEqual(bytes);
   });
 
   it.each([
@@ -25,7 +32,7 @@ describe('LEB128', () => {
     [-123456, [0xc0, 0xbb, 0x78]],
     [-(2 ** 31), [0x80, 0x80, 0x80, 0x80, 0x78]],
   ])('writes %d signed', (value, bytes) => {
-    expect(signed(value)).toEqual(bytes);
+    expect(written((out) => out.signed(value))).toEqual(bytes);
   });
 });
 

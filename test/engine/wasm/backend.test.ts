@@ -88,11 +88,11 @@ describe('strict compiled training gives the bits of the reference', () => {
   });
 
   it.each(defined)('with the loss $loss on $output', ({ loss, output }) => {
+    // Both ways to take a row of outputs, whole and cut; which precision takes which changes from pair to pair.
+    const units = loss.length % 2 === 0 ? [3, 18] : [18, 3];
     for (const [i, precision] of (['float32', 'float64'] as const).entries()) {
-      for (const units of [3, 18]) {
-        const definition = network([5, 6, units], { loss, output }, precision);
-        expectSame({ definition, setup: { optimizer: 'sgd' }, weighted: i === 0 });
-      }
+      const definition = network([5, 6, units[i]], { loss, output }, precision);
+      expectSame({ definition, setup: { optimizer: 'sgd' }, weighted: i === 0 });
     }
   });
 
