@@ -3,9 +3,16 @@ import type { Routes } from '../src/app.ts';
 import { sendPage } from '../src/http/pages.ts';
 import { idParams, listQuery, queryFlag } from '../src/schemas/common.ts';
 import { networkExamples, networkInput, networkList, networkPreview, networkView } from '../src/schemas/network.ts';
+import { describeNetwork } from '../src/services/networks.ts';
 
 const tags = ['networks'];
 const params = idParams('network', 'net');
+const example = {
+  id: 'net_0198c5d2-7a3e-7bc1-9f00-5d3c1c0a8e21',
+  ...describeNetwork(networkInput.parse(networkExamples.seed)),
+  created_at: '2026-01-31T12:00:00.000Z',
+};
+const { id: _id, created_at: _at, ...preview } = example;
 const location = { Location: 'The path of the new network.' };
 
 export const networkRoutes: Routes = async (app, { services }) => {
@@ -27,8 +34,11 @@ export const networkRoutes: Routes = async (app, { services }) => {
         examples: networkExamples,
         response: { 200: networkPreview, 201: networkView },
         responseDocs: {
-          200: { description: 'The definition is valid; nothing was stored (`validate_only`).' },
-          201: { description: 'The network was stored.', headers: location },
+          200: {
+            description: 'The definition is valid; nothing was stored (`validate_only`).',
+            examples: { seed: preview },
+          },
+          201: { description: 'The network was stored.', headers: location, examples: { seed: example } },
         },
         errors: ['limit_exceeded'],
       },
@@ -50,7 +60,12 @@ export const networkRoutes: Routes = async (app, { services }) => {
         description: 'A page of networks, newest first.',
         querystring: listQuery,
         response: { 200: networkList },
-        responseDocs: { 200: { headers: { Link: 'The next page, with `rel="next"`; absent on the last.' } } },
+        responseDocs: {
+          200: {
+            headers: { Link: 'The next page, with `rel="next"`; absent on the last.' },
+            examples: { page: { data: [example], has_more: false } },
+          },
+        },
       },
     },
     async (request, reply) => sendPage(request, reply, await services.networks.list(request.query)),
@@ -66,6 +81,7 @@ export const networkRoutes: Routes = async (app, { services }) => {
         description: 'The definition as it was given, with its sizes, parameter counts and warnings.',
         params,
         response: { 200: networkView },
+        responseDocs: { 200: { examples: { seed: example } } },
       },
     },
     async (request) => services.networks.get(request.params.id),

@@ -7,7 +7,8 @@ interface Document {
   components: { schemas: Record<string, unknown> };
 }
 
-const prefix = '#/components/schemas/';
+/** Where references to component schemas lead. */
+export const componentPrefix = '#/components/schemas/';
 const reference = /"#\/components\/schemas\/([^"]+)"/g;
 
 export function pruneSchemas<D extends Document>(document: D): D {
@@ -52,9 +53,9 @@ function keepUsed<D extends Document>(document: D): D {
 
 function rename<D>(document: D, names: ReadonlyMap<string, string>): D {
   const text = JSON.stringify(document, (key, value) => {
-    if (typeof value === 'string' && value.startsWith(prefix)) {
-      const name = value.slice(prefix.length);
-      return prefix + (names.get(name) ?? name);
+    if (typeof value === 'string' && value.startsWith(componentPrefix)) {
+      const name = value.slice(componentPrefix.length);
+      return componentPrefix + (names.get(name) ?? name);
     }
     if (key !== 'schemas' || typeof value !== 'object') return value;
     const renamed = Object.entries(value).map(([name, schema]) => [names.get(name) ?? name, schema]);

@@ -5,7 +5,7 @@ import type { FastifyInstance, FastifySchema } from 'fastify';
 import type { Config } from '../config.ts';
 import { type ErrorCode, errors, ProblemError } from '../errors.ts';
 import { problemDocument } from '../schemas/problem.ts';
-import { pruneSchemas } from './components.ts';
+import { componentPrefix, pruneSchemas } from './components.ts';
 import type { ResponseDocs } from './contract.ts';
 import { problemDocumentOf, problemMediaType } from './problems.ts';
 
@@ -117,7 +117,7 @@ export async function describeApi(app: FastifyInstance, config: Config, version:
     transformObject: (document) => {
       const complete = withComponents(document) as unknown as Document;
       for (const methods of Object.values(complete.paths)) {
-        for (const operation of Object.values(methods)) workIn(operation);
+        for (const operation of Object.values(methods)) workIn(operation, complete.components.schemas);
       }
       return pruneSchemas(complete) as never;
     },
@@ -125,17 +125,26 @@ export async function describeApi(app: FastifyInstance, config: Config, version:
 }
 
 /** Works the examples, headers, media types and errors of a route into its operation. */
-function workIn(operation: Operation): void {
+function workIn(operation: Operation, schemas: Document['components']['schemas']): void {
   const docs = operation[docsKey];
   delete operation[docsKey];
   if (docs === undefined) return;
   if (docs.examples !== undefined) addExamples(operation.requestBody?.content['application/json'], docs.examples);
-  for (const [status, response] of Object.entries(operation.responses))
+  for (const [status, response] of Object.entries(operation.responses)) {
+    response.description = descriptionOf(response, schemas);
     describeResponse(response, docs.responseDocs[Number(status)] ?? {});
+  }
   const statuses = [...new Set(docs.errors.map((code) => errors[code].status))].sort((a, b) => a - b);
   for (const status of statuses) {
     operation.responses[status] = errorResponse(docs.errors.filter((code) => errors[code].status === status));
   }
+}
+
+/** A response is described by its schema unless the route says more; @fastify/swagger does not look behind references. */
+function descriptionOf(response: Response, schemas: Document['components']['schemas']): string {
+  const schema = response.content?.['application/json']?.schema as { readonly $ref?: string } | undefined;
+  const component = schema?.$ref === undefined ? undefined : schemas[schema.$ref.slice(componentPrefix.length)];
+  return (component as { readonly description?: string } | undefined)?.description ?? response.description;
 }
 
 function addExamples(media: Media | undefined, examples: Readonly<Record<string, unknown>>): void {
@@ -165,7 +174,7 @@ function describeResponse(response: Response, docs: ResponseDocs): void {
 /** A response that is a plain string has no JSON form: its media types are those of `media` alone. */
 const isString = (schema: unknown): boolean => (schema as { type?: unknown }).type === 'string';
 
-const problemReference = `#/components/schemas/${problemDocument.meta()?.id}`;
+const problemReference = `${componentPrefix}${problemDocument.meta()?.id}`;
 
 function errorResponse(codes: readonly ErrorCode[]): Response {
   return {

@@ -3,12 +3,10 @@ import { z } from 'zod';
 import { errorCodes, problemCodes } from '../errors.ts';
 import { names } from './common.ts';
 
-const metLimit = z
-  .strictObject({ name: z.string(), value: z.number(), estimate: z.number().optional() })
-  .meta({
-    id: 'MetLimit',
-    description: 'A limit of the service that the request is over; `GET /v1/catalog` lists all limits.',
-  });
+const metLimit = z.strictObject({ name: z.string(), value: z.number(), estimate: z.number().optional() }).meta({
+  id: 'MetLimit',
+  description: 'A limit of the service that the request is over; `GET /v1/catalog` lists all limits.',
+});
 
 export const problem = z
   .strictObject({
