@@ -47,6 +47,7 @@ async function writeAll(handle: FileHandle, content: Uint8Array | AsyncIterable<
 class FileBlobs implements BlobStore {
   readonly #root: string;
   readonly #temporary: string;
+  #directoriesMade: Promise<void> = Promise.resolve();
 
   constructor(root: string, temporary: string) {
     this.#root = root;
@@ -57,7 +58,7 @@ class FileBlobs implements BlobStore {
     const path = this.#path(key);
     const temporary = join(this.#temporary, randomUUID());
     try {
-      await makeDirectory(dirname(path));
+      await this.#makeDirectory(dirname(path));
       const handle = await open(temporary, 'wx');
       const size = await writeAll(handle, content).finally(() => handle.close());
       await rename(temporary, path);
@@ -102,6 +103,13 @@ class FileBlobs implements BlobStore {
       const status = await unlessMissing(stat(this.#path(key)), undefined);
       if (status !== undefined) yield { key, size: status.size, written_at: Math.trunc(status.mtimeMs) };
     }
+  }
+
+  /** One after another: who finds a directory that another has just made must not go on before it is durable. */
+  #makeDirectory(path: string): Promise<void> {
+    const made = this.#directoriesMade.then(() => makeDirectory(path));
+    this.#directoriesMade = made.catch(() => undefined);
+    return made;
   }
 
   #path(key: string): string {

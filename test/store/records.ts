@@ -50,8 +50,8 @@ export async function queuedJob(
   return created.record;
 }
 
-export async function claimJob(store: Store, owner = 'server-1'): Promise<JobRecord | undefined> {
-  return store.queue.claim({ owner, now: noon + 10, lease_expires_at: noon + 1000 });
+export async function claimJob(store: Store, owner = 'server-1', now = noon + 10): Promise<JobRecord | undefined> {
+  return store.queue.claim({ owner, now, lease_expires_at: noon + 1000 });
 }
 
 /** A job in the store whose first attempt runs. It must be the only one that waits. */

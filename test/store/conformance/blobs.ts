@@ -73,14 +73,14 @@ export function blobsConform(fixture: Fixture): void {
 
   it('lists and deletes below a prefix, and nothing beside it', async () => {
     const { blobs } = fixture.store;
-    for (const key of ['jobs/b/2', 'jobs/a/x/1', 'jobs/a-', 'jobs/a.b/1', 'jobs/a/2', 'jobs/a0']) {
+    for (const key of ['jobs/b/2', 'jobs/B/1', 'jobs/a/x/1', 'jobs/a-', 'jobs/a.b/1', 'jobs/a/2', 'jobs/a0']) {
       await blobs.put(key, new Uint8Array([1, 2]));
     }
     expect(await keys(blobs, 'jobs/a/')).toEqual(['jobs/a/2', 'jobs/a/x/1']);
     const [first] = await collect(blobs.list('jobs/a/'));
     expect(first).toMatchObject({ key: 'jobs/a/2', size: 2, written_at: expect.any(Number) });
     await blobs.deleteAll('jobs/a/');
-    expect(await keys(blobs)).toEqual(['jobs/a-', 'jobs/a.b/1', 'jobs/a0', 'jobs/b/2']);
+    expect(await keys(blobs)).toEqual(['jobs/B/1', 'jobs/a-', 'jobs/a.b/1', 'jobs/a0', 'jobs/b/2']);
   });
 
   it('refuses keys that are not paths of plain names', async () => {

@@ -76,8 +76,8 @@ export function changesConform(fixture: Fixture): void {
       attempt: zombie.attempt,
       to: { state: 'queued', reason: 'worker_crashed', queue: 'enter' },
     });
-    const next = await claimJob(fixture.store, 'server-2');
-    expect(next).toMatchObject({ id: zombie.id, attempt: 2, started_at: zombie.started_at });
+    const next = await claimJob(fixture.store, 'server-2', noon + 15);
+    expect(next).toMatchObject({ id: zombie.id, attempt: 2, started_at: noon + 10, updated_at: noon + 15 });
     const before = await everythingAbout(fixture.store, zombie.id);
     const end = { state: 'succeeded', reason: 'completed', queue: 'leave' } as const;
     expect(await fixture.store.jobs.change(progressTo(3, zombie))).toBeUndefined();

@@ -77,12 +77,19 @@ export function recordsConform(fixture: Fixture): void {
     expect(await found({ 'te%m': 'a' })).toEqual([]);
   });
 
-  it('does not find a deleted record by its metadata, nor one that took its id', async () => {
-    const { networks } = fixture.store;
-    const record = await networkInStore({ team: 'a' });
-    expect(await networks.delete(record.id)).toBe(true);
-    await networks.create(network({ id: record.id }));
-    expect((await networks.list({ limit: 10, metadata: { team: 'a' } })).data).toEqual([]);
+  it('leaves no label of what is deleted', async () => {
+    const { networks, datasets, jobs } = fixture.store;
+    const metadata = { team: 'a' };
+    const [net, set] = [await networkInStore(metadata), dataset({ metadata })];
+    await datasets.create(set);
+    const job = await queuedJob(fixture.store, { metadata });
+    await networks.delete(net.id);
+    await datasets.delete(set.id, []);
+    await jobs.delete(job.id, ['queued']);
+    await fixture.close();
+    const driver = fixture.place.openDriver();
+    expect(await driver.query('select * from labels')).toEqual([]);
+    await driver.close();
   });
 
   it('deletes a data set with its blob', async () => {
