@@ -38,8 +38,6 @@ const scope = 'POST /v1/jobs';
 /** How long a key is remembered. */
 const keyLifetimeMs = 24 * 3600 * 1000;
 const queuedEvent: NewEvent = { type: 'state', data: { state: 'queued', reason: null } };
-/** What computes the jobs. */
-const backend = 'reference';
 
 /** @param key the client's Idempotency-Key */
 export async function createJob(
@@ -99,7 +97,6 @@ async function recordOf({ store, now }: CreationContext, admitted: AdmittedJob):
     metadata: admitted.metadata,
     priority: admitted.priority,
     run_sha256: runDigest(definition, plan, request),
-    backend,
     created_at: now(),
   };
 }

@@ -3,14 +3,18 @@ import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import type { Catalog } from '../schemas/catalog.ts';
 import { openStore } from '../store/open.ts';
+import { createPool } from '../training/pool.ts';
 import { createCatalog } from './catalog.ts';
 import { createDatasets, type Datasets } from './datasets.ts';
+import { createJobs, type Jobs } from './jobs.ts';
+import { type Log, silentLog } from './log.ts';
 import { createNetworks, type Networks } from './networks.ts';
 import { openUploads } from './uploads.ts';
 
 export interface Services {
   readonly networks: Networks;
   readonly datasets: Datasets;
+  readonly jobs: Jobs;
   readonly catalog: Catalog;
   /** False while starting or stopping: new work is refused, and `/readyz` says so. */
   ready(): boolean;
@@ -21,20 +25,24 @@ export interface Services {
 }
 
 /** Opens the storage that the configuration names and wires the use cases to it. */
-export async function openServices(config: Config): Promise<Services> {
+export async function openServices(config: Config, log: Log = silentLog): Promise<Services> {
   const { databaseUrl, dataDir } = config;
   const store = await openStore(databaseUrl === undefined ? { data_dir: dataDir } : { database_url: databaseUrl });
   const uploads = await openUploads(join(dataDir, 'uploads'), config.limits.max_upload_bytes);
   const datasets = createDatasets(store, uploads, config.limits);
+  const pool = createPool({ workers: config.maxWorkers });
+  const jobs = createJobs({ store, pool, datasets, limits: config.limits, log });
+  await jobs.start();
   let closing: Promise<void> | undefined;
   return {
     networks: createNetworks(store, config.limits),
     datasets,
+    jobs,
     catalog: createCatalog(config.limits),
     ready: () => closing === undefined,
     ping: () => store.ping(),
     close: () => {
-      closing ??= datasets.close().then(() => store.close());
+      closing ??= Promise.all([jobs.close(), datasets.close()]).then(() => store.close());
       return closing;
     },
   };
