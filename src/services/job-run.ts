@@ -29,7 +29,7 @@ export interface RunContext {
 /** How far an attempt is, newer than what its record says. */
 export type LiveProgress = Pick<
   JobProgress,
-  'epoch' | 'epochs' | 'step' | 'steps' | 'samples_per_second' | 'latest' | 'best'
+  'epoch' | 'epochs' | 'step' | 'steps' | 'samples_per_second' | 'latest' | 'best' | 'backend'
 >;
 
 /** The attempt has been replaced: nothing that it reports may be kept. */
@@ -88,7 +88,7 @@ export class JobRun {
   onProgress = (progress: Progress): void => {
     this.tail.add(progress);
     this.#notes.push(...progress.notes.map(({ type, ...data }) => ({ type, data })));
-    this.live = liveProgress(progress, this.live?.latest ?? this.job.latest);
+    this.live = liveProgress(progress, this.live ?? this.job);
     this.#context.feed.signal(this.job.id, 'progress');
   };
 
@@ -162,7 +162,10 @@ export class JobRun {
   }
 }
 
-function liveProgress({ cursor, samples_per_second, steps, epochs, best }: Progress, before: unknown): LiveProgress {
+function liveProgress(
+  { cursor, samples_per_second, steps, epochs, notes, best }: Progress,
+  before: Pick<LiveProgress, 'latest' | 'backend'>,
+): LiveProgress {
   const { epoch, epochs: total, step, steps: allSteps } = cursor;
   const rate = Number.isFinite(samples_per_second) ? samples_per_second : null;
   return {
@@ -171,8 +174,9 @@ function liveProgress({ cursor, samples_per_second, steps, epochs, best }: Progr
     step,
     steps: allSteps,
     samples_per_second: rate,
-    latest: newestEpoch(epochs) ?? newestStep(steps, cursor) ?? before,
+    latest: newestEpoch(epochs) ?? newestStep(steps, cursor) ?? before.latest,
     best: wireBest(best as Best | null),
+    backend: notes.find((note) => note.type === 'backend_chosen')?.name ?? before.backend,
   };
 }
 

@@ -1,5 +1,6 @@
 /** Predicting and evaluating with a trained model, outside of any run. */
 import type { Backend, FloatArray, TrainingSetup } from '../engine/backend.ts';
+import { createBackend } from '../engine/backends.ts';
 import { plan } from '../engine/plan.ts';
 import { measure } from './evaluation.ts';
 import { scale, scaleData, unscale } from './prepare.ts';
@@ -12,7 +13,6 @@ import type {
   Questions,
 } from './protocol.ts';
 import type { TrainedModel } from './request.ts';
-import { createBackend } from './run.ts';
 
 /** A back end wants a training setup even when it never trains; none of it reaches inference. */
 const noTraining: TrainingSetup = { arithmetic: 'fused', batch_size: 1, seed: 0, optimizer: 'sgd' };
@@ -24,7 +24,7 @@ const backends = new WeakMap<TrainedModel, Backend>();
 function backendOf({ network, model }: InferenceModel): Backend {
   const known = backends.get(model);
   if (known !== undefined) return known;
-  const created = createBackend(plan(network), noTraining, noData, model);
+  const { backend: created } = createBackend(plan(network), noTraining, noData, model);
   backends.set(model, created);
   return created;
 }

@@ -1,5 +1,5 @@
 /** What a training run is given and what it hands back: plain data that crosses threads by structured clone. */
-import type { Data, Quantity } from '../engine/backend.ts';
+import type { Backend, Data, Quantity } from '../engine/backend.ts';
 import type { ArithmeticMode, ClipGradients, NetworkDefinition } from '../engine/definition.ts';
 import type { OptimizerSpec } from '../engine/optimizers.ts';
 import type { InitialParameters } from '../engine/plan.ts';
@@ -115,6 +115,7 @@ export interface EpochPoints {
 
 /** Something worth a line in the job's log; the caller adds number and time. */
 export type RunNote =
+  | { readonly type: 'backend_chosen'; readonly name: Backend['name']; readonly reason: string }
   | { readonly type: 'learning_rate_changed'; readonly step: number; readonly learning_rate: number }
   | { readonly type: 'learning_rate_reduced'; readonly step: number; readonly epoch: number; readonly factor: number }
   | { readonly type: 'diverged'; readonly step: number; readonly epoch: number; readonly message: string };

@@ -1,6 +1,6 @@
 /** The training loop, free of threads, clocks and storage: what it computes depends on the request alone. */
 import type { Backend, BlockResult, Data, Plan, TrainingSetup } from '../engine/backend.ts';
-import { createBackend as chooseBackend } from '../engine/backends.ts';
+import { type ChosenBackend, createBackend } from '../engine/backends.ts';
 import { initialParameters, plan } from '../engine/plan.ts';
 import { Batches, maxBlockRows } from './batches.ts';
 import { type Checkpoint, modelOf, requireMatch } from './checkpoint.ts';
@@ -22,11 +22,7 @@ import type {
   StepPoints,
 } from './request.ts';
 
-export type CreateBackend = (plan: Plan, setup: TrainingSetup, data: Data, initial: FlatParameters) => Backend;
-
-/** What computes runs and predictions unless somebody says otherwise. */
-export const createBackend: CreateBackend = (plan, setup, data, initial) =>
-  chooseBackend(plan, setup, data, initial).backend;
+export type CreateBackend = (plan: Plan, setup: TrainingSetup, data: Data, initial: FlatParameters) => ChosenBackend;
 
 /** Why a run ended by itself. */
 export type NaturalEnd =
@@ -43,6 +39,8 @@ export interface Advance {
 
 export class Run {
   readonly plan: Plan;
+  /** What computes the run, and why that. */
+  readonly backend: { readonly name: Backend['name']; readonly reason: string };
   /** Seconds of training; counted by whoever drives the run, and carried in its checkpoints. */
   runtime_seconds = 0;
   readonly #request: RunRequest;
@@ -78,7 +76,9 @@ export class Run {
     this.#monitor = new Monitor(this.#watch);
     this.#looksAtEpochs = looksAtEpochs(request, this.#rates);
     const initial = request.initial_parameters ?? initialParameters(this.plan, request.network, request.seed);
-    this.#backend = create(this.plan, request, this.#prepared.data, initial);
+    const { backend, reason } = create(this.plan, request, this.#prepared.data, initial);
+    this.#backend = backend;
+    this.backend = { name: backend.name, reason };
     if (checkpoint !== null) this.#resume(checkpoint);
     this.#lastCheckpoint = this.checkpoint();
   }

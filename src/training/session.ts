@@ -51,6 +51,7 @@ export class Session {
     this.#settings = settings;
     this.#link = link;
     this.#run = new Run(request, checkpoint === null ? null : decodeCheckpoint(checkpoint), create);
+    this.#buffer.note({ type: 'backend_chosen', ...this.#run.backend });
     this.#reportedAt = link.now();
     this.#savedAt = link.now();
     this.#reportedStep = this.#run.cursor.step;

@@ -179,11 +179,12 @@ describe('control', () => {
     const handle = open().run(endless(), handlers);
     await until(() => handle.step > 0);
     handle.changeLearningRate(0.5);
-    await until(() => progress.some(({ notes }) => notes.length > 0));
+    const noted = () => progress.flatMap(({ notes }) => notes).find((note) => note.type === 'learning_rate_changed');
+    await until(() => noted() !== undefined);
     handle.stop();
     const outcome = await handle.finished;
-    const note = progress.flatMap(({ notes }) => notes)[0];
-    expect(note).toMatchObject({ type: 'learning_rate_changed', learning_rate: 0.5 });
+    const note = noted()!;
+    expect(note.learning_rate).toBe(0.5);
     const last = outcome.kind === 'succeeded' ? outcome.result : null;
     const changes = [{ first_step: note.step, learning_rate: 0.5 }];
     const again = new Run(endless({ learning_rate_changes: changes }), null);

@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import type { Backend, BlockResult, TrainingBlock } from '../../src/engine/backend.ts';
+import { createBackend } from '../../src/engine/backends.ts';
 import { optimizers } from '../../src/engine/optimizers.ts';
 import { createReferenceBackend } from '../../src/engine/reference/backend.ts';
 import { decodeCheckpoint, encodeCheckpoint, modelOf } from '../../src/training/checkpoint.ts';
 import { epochPoints } from '../../src/training/epoch-points.ts';
 import type { DivergedError, EpochPoint, RunNote, RunRequest } from '../../src/training/request.ts';
-import { type CreateBackend, createBackend, Run } from '../../src/training/run.ts';
+import { type CreateBackend, Run } from '../../src/training/run.ts';
 import { namesOf } from '../../src/training/states.ts';
 import { smallRequest, xorRows } from './fixtures/requests.ts';
 
@@ -38,6 +39,11 @@ function joinHistories(a: History, b: History): History {
   };
 }
 
+const onReference: CreateBackend = (plan, setup, data, initial) => ({
+  backend: createReferenceBackend(plan, setup, data, initial),
+  reason: 'the test asks for it',
+});
+
 const bytesOf = (run: Run) => Buffer.from(encodeCheckpoint(run.checkpoint()));
 
 function trained(request: RunRequest, budgets?: readonly number[], create?: CreateBackend) {
@@ -61,7 +67,7 @@ const watchful: Partial<RunRequest> = {
 function spyOnTrain(train: (block: TrainingBlock, backend: Backend) => BlockResult): CreateBackend {
   return (plan, setup, data, initial) => {
     const backend = createReferenceBackend(plan, setup, data, initial);
-    return { ...bound(backend), train: (block) => train(block, backend) };
+    return { backend: { ...bound(backend), train: (block) => train(block, backend) }, reason: 'the test watches it' };
   };
 }
 
@@ -174,7 +180,7 @@ describe('determinism', () => {
  */
 function expectResumable(request: RunRequest): void {
   const chosen = expectResumableOn(request, createBackend);
-  const reference = expectResumableOn(request, createReferenceBackend);
+  const reference = expectResumableOn(request, onReference);
   if (request.arithmetic === 'strict') expect(chosen.equals(reference)).toBe(true);
 }
 

@@ -94,7 +94,10 @@ describe('a session', () => {
       messages: [{ type: 'change_learning_rate', learning_rate: 0.25 }],
     });
     expect(cells[control.request]).toBe(requests.none);
-    expect(progress[0].notes).toEqual([{ type: 'learning_rate_changed', step: 1, learning_rate: 0.25 }]);
+    expect(progress[0].notes).toEqual([
+      expect.objectContaining({ type: 'backend_chosen' }),
+      { type: 'learning_rate_changed', step: 1, learning_rate: 0.25 },
+    ]);
     expect(progress[0].steps.learning_rates).toEqual(Float64Array.of(0.25));
   });
 
@@ -104,7 +107,7 @@ describe('a session', () => {
       messages: [{ type: 'change_learning_rate', learning_rate: 0.25 }],
     });
     expect(end).toMatchObject({ kind: 'paused', cursor: { step: 0 } });
-    expect(progress[0].notes).toHaveLength(1);
+    expect(progress[0].notes.map(({ type }) => type)).toEqual(['backend_chosen', 'learning_rate_changed']);
     expect(checkpoints.map(({ reason }) => reason)).toEqual(['pause']);
   });
 });
