@@ -6,6 +6,7 @@ import { type LossSpec, losses } from '../../../src/engine/losses.ts';
 import { optimizers } from '../../../src/engine/optimizers.ts';
 import { undefinedPair } from '../../../src/engine/output-loss.ts';
 import { plan as planOf } from '../../../src/engine/plan.ts';
+import { createReferenceBackend } from '../../../src/engine/reference/backend.ts';
 import { expectSame, prepare } from './compare.ts';
 
 const names = <T extends object>(table: T) => Object.keys(table) as (keyof T & string)[];
@@ -171,6 +172,47 @@ describe('the chooser', () => {
     const buggy = createBackend(plan, { ...setup, simulate_bug: 'wrong_sign' }, data, initial);
     expect(buggy.backend.name).toBe('reference');
     expect(buggy.reason).toContain('simulated bugs');
+  });
+});
+
+describe('fused arithmetic in float32', () => {
+  it.each([
+    [[9, 17, 5], 0],
+    [[9, 17, 5], Infinity],
+    [[65, 33, 31, 7], Infinity],
+  ] as const)('stays within a rounding error per term of float64 (%j)', (sizes, tiny_after_steps) => {
+    const definition = network(sizes, { hidden: 'tanh' });
+    const setup = { optimizer: 'sgd', arithmetic: 'fused', batch_size: 16 } as const;
+    const { plan, data, block, compiled } = prepare({
+      definition,
+      setup,
+      rows: 16,
+      epochs: 1,
+      learning_rate: 1,
+      options: { tiny_after_steps },
+    });
+    const fast = compiled();
+    const start = fast.state();
+    const widened = { ...data, inputs: Float64Array.from(data.inputs), targets: Float64Array.from(data.targets) };
+    const initial = { parameters: Float64Array.from(start.parameters), statistics: new Float64Array(0) };
+    const exact = createReferenceBackend(
+      { ...plan, precision: 'float64' },
+      { ...setup, arithmetic: 'strict', seed: 0 },
+      widened,
+      initial,
+    );
+    fast.train(block);
+    exact.train(block);
+    // Forward and backward, a value passes through the sums of every layer: one rounding per term (u = 2^-24), a few
+    // per activation (2 ulp) and one each for scale and update; and the terms of a sum are at most 4 times the sum of the
+    // largest gradient here.
+    const terms = 2 * sizes.reduce((sum, size) => sum + size + 8, 0) + 16;
+    const change = (now: ArrayLike<number>) => Array.from(now, (value, i) => value - start.parameters[i]);
+    const [got, want] = [change(fast.state().parameters), change(exact.state().parameters)];
+    const largest = Math.max(...want.map(Math.abs), ...Array.from(start.parameters, Math.abs));
+    const error = Math.max(...got.map((value, i) => Math.abs(value - want[i])));
+    expect(error).toBeLessThanOrEqual(4 * terms * 2 ** -24 * largest);
+    expect(error).toBeGreaterThan(0);
   });
 });
 
