@@ -1,0 +1,30 @@
+import { describe, expect, it } from 'vitest';
+import { type GoldenDataset, goldenDatasets, readGolden, runBar, runReplay } from '../../scripts/dataset-bars.ts';
+
+const each = goldenDatasets.map((dataset) => [dataset.name, dataset] as const);
+
+describe.each(each)('%s', (_name, dataset: GoldenDataset) => {
+  const data = readGolden(dataset);
+
+  it.each(dataset.bars.map((bar) => [`${bar.config.hidden} ${bar.config.act} ${bar.config.opt}`, bar] as const))(
+    'is learned as well as by scikit-learn and PyTorch: %s',
+    (_config, bar) => {
+      const values = Array.from({ length: 10 }, (_, seed) => runBar(dataset, bar, data, seed));
+      const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+      expect(mean).toBeGreaterThanOrEqual(bar.accept.mean_of_10_seeds_at_least);
+      expect(Math.min(...values)).toBeGreaterThanOrEqual(bar.accept.every_seed_at_least);
+    },
+  );
+
+  it('replays the exact run of the reference to 1e-8', () => {
+    const { epoch_losses, logits, metric } = runReplay(dataset, data);
+    const { epoch_loss_mean_over_batches, test_logits_first_5, test_metric } = dataset.replay;
+    const expected = [...epoch_loss_mean_over_batches, ...test_logits_first_5.flat()];
+    // The tolerance is the reference's own, relative: it covers another order of summation, not another formula.
+    const deviations = [...epoch_losses, ...logits].map((x, i) => Math.abs(x - expected[i]) / Math.abs(expected[i]));
+    expect(deviations.length).toBe(expected.length);
+    expect(Math.max(...deviations)).toBeLessThanOrEqual(1e-8);
+    const wanted = test_metric.accuracy ?? test_metric.r2 ?? Number.NaN;
+    expect(Math.abs(metric - wanted)).toBeLessThanOrEqual(1e-8);
+  });
+});
