@@ -14,7 +14,7 @@ afterAll(() => server.stop());
 conformance('the store on PostgreSQL', () => server.place());
 
 it('several servers open a new database at once, and see what each other writes', async () => {
-  const place = await server.place();
+  const place = await server.newPlace();
   const stores = await Promise.all([place.open(), place.open(), place.open()]);
   await stores[0].blobs.put('a', new Uint8Array([1]));
   expect(await stores[2].blobs.get('a')).toEqual(new Uint8Array([1]));

@@ -86,7 +86,9 @@ export function transactionsConform(fixture: Fixture): void {
         const { integer, double, text, binary, tableOptions } = driver.dialect;
         await sql.query(`create table kinds (i ${integer}, d ${double}, t ${text}, b ${binary}) ${tableOptions}`);
         await sql.query('insert into kinds values ($1, $2, $3, $4)', [2 ** 53 - 1, 5e-324, 'ö🚂', bytes]);
-        return sql.query('select * from kinds');
+        const rows = await sql.query('select * from kinds');
+        await sql.query('drop table kinds');
+        return rows;
       }),
     );
     expect({ ...row }).toEqual({ i: 2 ** 53 - 1, d: 5e-324, t: 'ö🚂', b: bytes });
