@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import packageJson from '../package.json' with { type: 'json' };
 import type { Routes } from '../src/app.ts';
-import { ProblemError } from '../src/errors.ts';
 import { metricsMediaType, metricsText } from '../src/http/metrics.ts';
 import { health, version } from '../src/schemas/operations.ts';
+import { checkReadiness } from '../src/services/readiness.ts';
 
 const tags = ['operations'];
 /** Probes are open also where the service has API keys. */
@@ -53,9 +53,7 @@ export const operationRoutes: Routes = async (app, { services }) => {
       },
     },
     async () => {
-      if (!services.ready())
-        throw new ProblemError('unavailable', 'The service is starting or stopping.', { retry_after: 5 });
-      await services.ping();
+      await checkReadiness(services);
       return { status: 'ok' as const };
     },
   );

@@ -60,7 +60,7 @@ function stopOnSignals(app: FastifyInstance, services: Services, logger: Logger)
 }
 
 async function start(config: Config, logger: Logger): Promise<void> {
-  const services = await openServices(config);
+  const services = await openServices(config, logger);
   try {
     const app = await buildApp(config, services, logger);
     stopOnSignals(app, services, logger);

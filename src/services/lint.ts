@@ -2,7 +2,7 @@
 import { type Activation, activations } from '../engine/activations.ts';
 import type { NetworkDefinition } from '../engine/definition.ts';
 import { initializers } from '../engine/initializers.ts';
-import { encloses, type Interval } from '../engine/interval.ts';
+import type { Interval } from '../engine/interval.ts';
 import { type Loss, losses } from '../engine/losses.ts';
 import { type Resolved, resolve } from '../engine/options.ts';
 import type { Warning } from '../schemas/network.ts';
@@ -45,11 +45,12 @@ function activationFor({ entry }: Resolved<Loss>): string {
   return domain.minimum >= 0 ? 'softplus' : 'linear';
 }
 
-/** The numbers that a single target can be, where the loss bounds them on both sides. */
-function boundedTargets({ entry }: Resolved<Loss>): Interval | null {
+/** The span of single targets where the loss says something about them; null where any number may be a target. */
+function spanOfTargets({ entry }: Resolved<Loss>): Interval | null {
   const { target_domain: domain } = entry;
-  if (domain.kind !== 'interval') return null;
-  return Number.isFinite(domain.minimum) && Number.isFinite(domain.maximum) ? domain : null;
+  if (domain.kind === 'values') return { minimum: Math.min(...domain.values), maximum: Math.max(...domain.values) };
+  if (domain.kind !== 'interval' || (domain.minimum === -Infinity && domain.maximum === Infinity)) return null;
+  return domain;
 }
 
 export const lintRules = {
@@ -92,12 +93,13 @@ export const lintRules = {
       return [{ pointer: '/loss', detail, patch: [...activation, ...renamedLoss(subject, 'binary_cross_entropy')] }];
     },
   },
-  outputs_beyond_targets: {
-    description: 'The output activation reaches values that no target of this loss can have.',
+  targets_beyond_outputs: {
+    description: 'The output activation cannot come near some of the targets that this loss is made for.',
     check: ({ last, output, loss }) => {
-      const targets = boundedTargets(loss);
-      if (targets === null || encloses(targets, output.entry.range)) return [];
-      const detail = `Targets of ${loss.name} lie in ${targets.minimum} … ${targets.maximum}, but ${output.name} also gives values outside of it.`;
+      const targets = spanOfTargets(loss);
+      const { range } = output.entry;
+      if (targets === null || (range.minimum <= targets.minimum && range.maximum >= targets.maximum)) return [];
+      const detail = `${loss.name} is made for targets from ${targets.minimum} to ${targets.maximum}, but ${output.name} gives values from ${range.minimum} to ${range.maximum} only.`;
       return [{ pointer: at(last, 'activation'), detail, patch: set(at(last, 'activation'), activationFor(loss)) }];
     },
   },

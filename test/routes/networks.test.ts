@@ -263,13 +263,11 @@ describe('a definition that is too large', () => {
   );
 
   it('an absurd size is refused at once, by its estimate', async () => {
-    const answer = await running.request
-      .post('/v1/networks')
-      .send({
-        input_size: Number.MAX_SAFE_INTEGER,
-        layers: [{ units: Number.MAX_SAFE_INTEGER }],
-        loss: 'mean_squared_error',
-      });
+    const answer = await running.request.post('/v1/networks').send({
+      input_size: Number.MAX_SAFE_INTEGER,
+      layers: [{ units: Number.MAX_SAFE_INTEGER }],
+      loss: 'mean_squared_error',
+    });
     expect(answer.body).toMatchObject({ status: 422, code: 'limit_exceeded' });
     expect(answer.body.errors.map(({ limit }: { limit: { name: string } }) => limit.name)).toEqual([
       'max_units',

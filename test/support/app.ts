@@ -23,10 +23,14 @@ export interface RunningApp {
   readonly request: ReturnType<typeof supertest>;
 }
 
+export interface StartedApp extends RunningApp {
+  stop(): Promise<void>;
+  /** Removes the data directory. */
+  remove(): void;
+}
+
 /** Starts an application; `env` overrides settings and limits, by the names of the environment. */
-export async function startApp(
-  env: Readonly<Record<string, string>> = {},
-): Promise<RunningApp & { stop(): Promise<void> }> {
+export async function startApp(env: Readonly<Record<string, string>> = {}): Promise<StartedApp> {
   const dataDir = env.DATA_DIR ?? mkdtempSync(join(tmpdir(), 'trainyard-test-'));
   const config = readConfig({ PORT: '0', MAX_WORKERS: '1', ...env, DATA_DIR: dataDir });
   const log: Record<string, unknown>[] = [];
@@ -36,8 +40,9 @@ export async function startApp(
       done();
     },
   });
-  const services = await openServices(config);
-  const app = await buildApp(config, services, createLogger(config, sink));
+  const logger = createLogger(config, sink);
+  const services = await openServices(config, logger);
+  const app = await buildApp(config, services, logger);
   await app.listen({ host: config.host, port: config.port });
   const { port } = app.server.address() as AddressInfo;
   const request = supertest(`http://127.0.0.1:${port}`);
@@ -45,7 +50,8 @@ export async function startApp(
     await services.close();
     await app.close();
   };
-  return { app, services, config, port, log, request, stop };
+  const remove = () => rmSync(config.dataDir, { recursive: true, force: true });
+  return { app, services, config, port, log, request, stop, remove };
 }
 
 /**
@@ -53,7 +59,7 @@ export async function startApp(
  * removed, unless a test failed: then it stays for a look inside, and its path is printed.
  */
 export function useApp(env: Readonly<Record<string, string>> = {}): RunningApp {
-  const running = {} as RunningApp & { stop(): Promise<void> };
+  const running = {} as StartedApp;
   let failed = false;
   beforeAll(async () => {
     Object.assign(running, await startApp(env));
@@ -64,7 +70,7 @@ export function useApp(env: Readonly<Record<string, string>> = {}): RunningApp {
   afterAll(async () => {
     await running.stop();
     if (failed) console.error(`The data of the failed test are in ${running.config.dataDir}`);
-    else rmSync(running.config.dataDir, { recursive: true, force: true });
+    else running.remove();
   });
   return running;
 }
