@@ -43,8 +43,23 @@ function likelyCause(found: Divergence, place: DivergencePlace, request: RunRequ
     }
     return 'Nothing had been learned yet, so most likely the initial parameters or the targets are too large.';
   }
+  const overshoot = overshootingInput(place, request);
+  if (overshoot !== null) return overshoot;
   const clip = request.clip_gradients === undefined ? ', or set "clip_gradients": {"max_norm": 1}' : '';
   return `Most likely the learning rate ${place.learning_rate} is too high: try ${Number((place.learning_rate / 10).toPrecision(6))}${clip}.`;
+}
+
+/**
+ * Gradient descent is stable below a rate of 2/λ, λ the largest curvature of the loss. For a unit with input x and a
+ * squared error λ is at least x², so that unscaled inputs alone can put the rate above the bound.
+ */
+function overshootingInput({ rows, learning_rate }: DivergencePlace, request: RunRequest): string | null {
+  const name = typeof request.optimizer === 'string' ? request.optimizer : request.optimizer.name;
+  const largest = largestInput(rows, request);
+  const bound = 2 / (largest * largest);
+  // Inputs of the order of 1 are scaled already: then the rate itself is what is wrong.
+  if (name !== 'sgd' || largest <= 10 || learning_rate <= bound) return null;
+  return `Most likely the inputs are not scaled: they reach ${Number(largest.toPrecision(3))} in this batch, for which the learning rate ${learning_rate} is above the stable bound of about ${Number(bound.toPrecision(1))}. Set "standardize": true.`;
 }
 
 function largestInput(rows: Uint32Array, { data, network, scaling }: RunRequest): number {

@@ -421,6 +421,17 @@ describe('divergence', () => {
     train(run);
     expect((run.end as { error: DivergedError }).error.likely_cause).toContain('"standardize": true');
   });
+
+  test('names unscaled inputs when they put an ordinary rate of gradient descent above its stable bound', () => {
+    const { data } = exploding();
+    const inputs = data.inputs.map((_, index) => (index % 2 === 0 ? 3000 : -1500));
+    const optimizer = { name: 'sgd', learning_rate: 0.5 } as const;
+    const run = new Run({ ...exploding(), optimizer, data: { ...data, inputs } }, null);
+    train(run);
+    const { likely_cause } = (run.end as { error: DivergedError }).error;
+    expect(likely_cause).toContain('reach 3000');
+    expect(likely_cause).toContain('"standardize": true');
+  });
 });
 
 test('the rows of a divergence and of validation are those of the request', () => {
