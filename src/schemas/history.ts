@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { limits } from '../config.ts';
 import { finiteOrNot, queryInteger } from './common.ts';
+import { bugMark } from './job.ts';
 
 export const historyResolutions = ['epoch', 'step'] as const;
 
@@ -37,7 +38,7 @@ export const lossHistory = z
     series: z
       .record(z.string(), z.array(z.union([finiteOrNot, z.null()])))
       .meta({ description: 'One value per point; null: not measured there.' }),
-    simulate_bug: z.string().optional().meta({ description: 'The bug that the job trains with on purpose.' }),
+    simulate_bug: bugMark,
   })
   .meta({ id: 'LossHistory', description: 'A loss curve, column by column.' });
 

@@ -249,3 +249,9 @@ function checkScaling(value: { standardize: boolean; scaling?: object | undefine
 
 /** The names of the options that reach the numbers of a run: what `run_sha256` is taken over. */
 export const trainingFields = names(trainingShape);
+
+/** In every answer with numbers of a job that trains with a bug. */
+export const bugMark = z
+  .string()
+  .optional()
+  .meta({ description: 'The bug that the job trains with on purpose; absent for honest training.' });

@@ -1,6 +1,7 @@
 /** Parameters on the wire. */
 import { z } from 'zod';
 import { finiteOrNot, queryInteger } from './common.ts';
+import { bugMark } from './job.ts';
 
 export const parametersQuery = z.strictObject({
   step: queryInteger(0, Number.MAX_SAFE_INTEGER)
@@ -46,6 +47,7 @@ export const parametersView = z
       .strictObject({ inputs: scaling, targets: scaling })
       .meta({ description: 'x′ = (x·unit − shift − residual) / scale, column by column; null: not scaled.' }),
     layer: z.int().optional(),
+    simulate_bug: bugMark,
     layers: z.array(layer),
   })
   .meta({ id: 'Parameters', description: 'A trained model.' });

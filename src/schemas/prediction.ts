@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { finiteOrNot } from './common.ts';
 import { inlineData, matrixSchema } from './data.ts';
-import { exactlyOne, metric } from './job.ts';
+import { bugMark, exactlyOne, metric } from './job.ts';
 
 const xorInputs = [
   [0, 0],
@@ -24,6 +24,7 @@ export const prediction = z
     job_id: z.string(),
     step: z.int().meta({ description: 'The step whose parameters were used.' }),
     parameters_sha256: z.string(),
+    simulate_bug: bugMark,
     outputs: z.array(z.array(finiteOrNot)).meta({ description: 'One row per sample, in the unit of the targets.' }),
     labels: z
       .array(z.union([label, z.array(label)]))
@@ -73,6 +74,7 @@ export const evaluation = z
     job_id: z.string(),
     step: z.int(),
     rows: z.int(),
+    simulate_bug: bugMark,
     loss: finiteOrNot.meta({ description: 'Mean loss, in inference mode, without l1 and l2 terms.' }),
     metrics: z.record(z.string(), finiteOrNot),
     confusion_matrix: confusionMatrix.nullable(),

@@ -5,7 +5,7 @@ import type { JobRecord, PointChunk, Store } from '../store/store.ts';
 import { seriesName } from '../training/metrics.ts';
 import { blockOf, readLevel } from './history-levels.ts';
 import type { HistoryTail, Resolution } from './history-tail.ts';
-import type { KeptRequest } from './job-request.ts';
+import { bugMark, type KeptRequest } from './job-request.ts';
 import { type SampledPoints, Sampler } from './sampling.ts';
 
 /** The series of a job in the order in which they are shown. */
@@ -40,7 +40,7 @@ export async function readHistory(
   await addStored(store, job, resolution, sampler, { first, end: Math.min(end, stored) });
   for (const chunk of recent) sampler.add(blockOf(after(chunk, stored), stepsPerEpochOf(job)));
   const total_points = end - first;
-  return { resolution, total_points, ...wireSample(sampler.finish(), total_points), ...markOf(job) };
+  return { resolution, total_points, ...wireSample(sampler.finish(), total_points), ...bugMark(job) };
 }
 
 /** Whole buckets from a level where there is one, the rest point by point; in ascending order. */
@@ -90,12 +90,6 @@ function wireSample({ index, step, epoch, series }: SampledPoints, total: number
     epoch: [...epoch],
     series: Object.fromEntries(Object.entries(series).map(([name, values]) => [name, wire(values)])),
   };
-}
-
-/** A job with a bug put in says so wherever its numbers are shown. */
-function markOf(job: JobRecord): Pick<LossHistory, 'simulate_bug'> {
-  const { simulate_bug } = job.request as KeptRequest;
-  return simulate_bug === undefined ? {} : { simulate_bug };
 }
 
 /** One line per point: epoch, step and the series; empty where nothing was measured. */

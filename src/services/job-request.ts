@@ -143,3 +143,9 @@ function initialOf({ precision }: NetworkDefinition, arrays: NamedArrays): Initi
   if (precision === 'float64') return { parameters, statistics };
   return { parameters: Float32Array.from(parameters), statistics: Float32Array.from(statistics) };
 }
+
+/** A job with a bug put in says so wherever its numbers are shown. */
+export function bugMark({ request }: { readonly request: unknown }): { readonly simulate_bug?: string } {
+  const { simulate_bug } = request as KeptRequest;
+  return simulate_bug === undefined ? {} : { simulate_bug };
+}

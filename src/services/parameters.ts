@@ -3,6 +3,7 @@ import type { FloatArray, TensorSlice } from '../engine/backend.ts';
 import { statisticTensors, trainedTensors } from '../engine/parameters.ts';
 import { ProblemError } from '../errors.ts';
 import { toWire } from '../schemas/common.ts';
+import { bugMark } from './job-request.ts';
 import type { JobModel } from './models.ts';
 
 /** @param layer 1-based; only this layer is written */
@@ -21,6 +22,7 @@ export function parametersJson({ job, plan, model }: JobModel, layer?: number): 
     epoch,
     sha256,
     preprocessing,
+    ...bugMark(job),
     ...(layer === undefined ? {} : { layer }),
   });
   const layers = chosen.map((planned) => {

@@ -9,6 +9,7 @@ import type { TrainingPool } from '../training/pool.ts';
 import type { TargetKind } from '../training/target-kind.ts';
 import { dataProblems, inputProblems } from './data-checks.ts';
 import { type DatasetSource, findRows } from './job-admission.ts';
+import { bugMark } from './job-request.ts';
 import type { JobModel, Models } from './models.ts';
 import { numbers } from './parameters.ts';
 import { wireSeries } from './wire-values.ts';
@@ -27,7 +28,12 @@ export async function predict({ models, pool }: PredictionContext, job_id: strin
   const size = plan.output_size;
   const rows = Array.from({ length: inputs.rows }, (_, row) => outputs.subarray(row * size, (row + 1) * size));
   const labels = labelsOf(rows, model.target_kind, size);
-  const head = JSON.stringify({ job_id: job.id, step: model.step, parameters_sha256: model.parameters_sha256 });
+  const head = JSON.stringify({
+    job_id: job.id,
+    step: model.step,
+    parameters_sha256: model.parameters_sha256,
+    ...bugMark(job),
+  });
   const tail = labels === null ? '' : `,"labels":${JSON.stringify(labels)}`;
   return `${head.slice(0, -1)},"outputs":[${rows.map(numbers).join(',')}]${tail}}`;
 }
@@ -68,6 +74,7 @@ export async function evaluate(context: PredictionContext, job_id: string, input
     job_id,
     step: model.step,
     rows: rows.rows,
+    ...bugMark(found.job),
     loss: wireFloat(answer.loss),
     metrics: wireSeries(answer.metrics),
     confusion_matrix: answer.confusion_matrix as Evaluation['confusion_matrix'],

@@ -1,0 +1,94 @@
+/** What the job tests share: small networks and data, and waiting without sleeping. */
+import http from 'node:http';
+import type { JobView } from '../../src/schemas/job-view.ts';
+import type { RunningApp } from './app.ts';
+
+export const xor = {
+  inputs: [
+    [0, 0],
+    [0, 1],
+    [1, 0],
+    [1, 1],
+  ],
+  targets: [[0], [1], [1], [0]],
+};
+
+export const network = {
+  input_size: 2,
+  layers: [
+    { units: 4, activation: 'tanh' },
+    { units: 1, activation: 'sigmoid' },
+  ],
+  loss: 'binary_cross_entropy',
+  precision: 'float64',
+};
+
+export const job = {
+  network,
+  data: xor,
+  epochs: 20,
+  batch_size: 2,
+  seed: 3,
+  optimizer: { name: 'sgd', learning_rate: 0.5 },
+};
+
+/** A job that goes on until somebody ends it. */
+export const endless = { ...job, epochs: 9_000_000 };
+
+/** Trains a job to its end. */
+export async function train(running: RunningApp, body: object): Promise<JobView> {
+  const answer = await running.request.post('/v1/jobs').set('Prefer', 'wait=30').send(body).expect(201);
+  return answer.body as JobView;
+}
+
+export async function submit(running: RunningApp, body: object): Promise<JobView> {
+  const answer = await running.request.post('/v1/jobs').send(body).expect(201);
+  return answer.body as JobView;
+}
+
+export interface ReceivedEvent {
+  readonly id?: number;
+  readonly event: string;
+  // biome-ignore lint/suspicious/noExplicitAny: the data of an event are free JSON.
+  readonly data: any;
+}
+
+/** The events of a job as they come; ends with the stream, or when the caller stops reading. */
+export async function* follow(
+  { port }: Pick<RunningApp, 'port'>,
+  id: string,
+  headers: Readonly<Record<string, string>> = {},
+): AsyncGenerator<ReceivedEvent> {
+  const { promise, resolve, reject } = Promise.withResolvers<http.IncomingMessage>();
+  const path = `/v1/jobs/${id}/events`;
+  const request = http.get({ port, path, headers: { accept: 'text/event-stream', ...headers } }, resolve);
+  request.once('error', reject);
+  try {
+    let rest = '';
+    for await (const chunk of await promise) {
+      const parts = (rest + String(chunk)).split('\n\n');
+      rest = parts.pop() as string;
+      for (const part of parts) if (!part.startsWith(':')) yield eventOf(part);
+    }
+  } finally {
+    request.destroy();
+  }
+}
+
+function eventOf(text: string): ReceivedEvent {
+  const fields = Object.fromEntries(text.split('\n').map((line) => line.split(/: (.*)/s).slice(0, 2)));
+  const id = fields.id === undefined ? {} : { id: Number(fields.id) };
+  return { ...id, event: fields.event, data: JSON.parse(fields.data) };
+}
+
+/** Waits until a job is in a state. */
+export async function untilState(running: Pick<RunningApp, 'port'>, id: string, state: string): Promise<void> {
+  for await (const { event, data } of follow(running, id)) if (event === 'state' && data.state === state) return;
+  throw new Error(`the job ended without having been ${state}`);
+}
+
+/** Waits until a running job has got somewhere. */
+export async function untilProgress(running: Pick<RunningApp, 'port'>, id: string): Promise<ReceivedEvent['data']> {
+  for await (const { event, data } of follow(running, id)) if (event === 'progress') return data;
+  throw new Error('the job ended before it reported any progress');
+}
