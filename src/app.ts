@@ -3,16 +3,20 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import helmet from '@fastify/helmet';
 import swaggerUi from '@fastify/swagger-ui';
-import type { FastifyPluginAsyncZod, ZodTypeProvider } from '@fastify/type-provider-zod';
-import fastify, { type FastifyBaseLogger, type FastifyInstance, type RawServerDefault } from 'fastify';
+import type { FastifyPluginAsyncZod } from '@fastify/type-provider-zod';
+import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import packageJson from '../package.json' with { type: 'json' };
 import { catalogRoutes } from '../routes/catalog.ts';
+import { datasetRoutes } from '../routes/datasets.ts';
+import { jobResultRoutes } from '../routes/job-results.ts';
+import { jobRoutes } from '../routes/jobs.ts';
 import { networkRoutes } from '../routes/networks.ts';
 import { operationRoutes } from '../routes/operations.ts';
 import type { Config } from './config.ts';
 import { ProblemError } from './errors.ts';
 import { requireApiKey } from './http/authentication.ts';
 import { acceptJson } from './http/json-body.ts';
+import { RequestLog } from './http/logging.ts';
 import { measureRequests } from './http/metrics.ts';
 import { describeApi } from './http/openapi.ts';
 import { answerBrokenRequest, answerProblems, sendProblem } from './http/problems.ts';
@@ -31,13 +35,18 @@ export interface RouteContext {
 /** A file in routes/ exports one of these. */
 export type Routes = FastifyPluginAsyncZod<RouteContext & Record<never, never>>;
 
-export type App = FastifyInstance<RawServerDefault, IncomingMessage, never, FastifyBaseLogger, ZodTypeProvider>;
-
-/** Milliseconds. A body of the largest size must arrive in the first; the second outlives the usual load balancer's 60 s. */
-const timeouts = { request: 120_000, keepAlive: 72_000 };
+/** Milliseconds: for the headers, for a request of the largest size to arrive, and to outlive a load balancer's usual 60 s. */
+const timeouts = { headers: 30_000, request: 120_000, keepAlive: 72_000 };
 
 /** Every resource's routes; the order is that of the documentation. */
-const routes: readonly Routes[] = [networkRoutes, catalogRoutes, operationRoutes];
+const routes: readonly Routes[] = [
+  networkRoutes,
+  datasetRoutes,
+  jobRoutes,
+  jobResultRoutes,
+  catalogRoutes,
+  operationRoutes,
+];
 
 /** Builds the application. The services outlive it: whoever made them closes them. */
 export async function buildApp(
@@ -48,8 +57,9 @@ export async function buildApp(
   const app = fastify({
     ...(logger === undefined ? { logger: false } : { loggerInstance: logger }),
     genReqId: requestId,
-    requestIdLogLabel: 'request_id',
+    logController: new RequestLog(),
     bodyLimit: config.limits.max_body_bytes,
+    http: { headersTimeout: timeouts.headers },
     requestTimeout: timeouts.request,
     keepAliveTimeout: timeouts.keepAlive,
     clientErrorHandler: answerBrokenRequest,

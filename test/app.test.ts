@@ -102,6 +102,14 @@ describe('a body that is not what JSON allows', () => {
     expectProblem(await postNetwork('['.repeat(100_000)), 'malformed_json');
   });
 
+  it('a byte order mark is skipped', async () => {
+    const answer = await running.request
+      .post('/v1/networks?validate_only=true')
+      .set('content-type', 'application/json')
+      .send(`\ufeff${JSON.stringify(network())}`);
+    expect(answer.status).toBe(200);
+  });
+
   it('of a key that occurs twice the last value counts', async () => {
     const answer = await running.request
       .post('/v1/networks?validate_only=true')

@@ -1,19 +1,17 @@
 /** The body parser: strict UTF-8 JSON, without poisoned prototypes and without bottomless nesting. */
+import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Limits } from '../config.ts';
 import { ProblemError } from '../errors.ts';
 import { locateJsonFault } from './json-position.ts';
 
-/** Rejects what is not UTF-8 and drops a byte order mark. */
-const utf8 = new TextDecoder('utf-8', { fatal: true });
-
 /**
  * Parses a JSON text. Of keys that occur twice in an object the last one counts, as everywhere in JavaScript; a number
  * beyond float64 arrives as Infinity and is refused by the field's own check, which knows its pointer.
  * @throws {ProblemError} malformed_json, unsafe_json, json_too_deep.
  */
-export function parseJson(body: Uint8Array, maxDepth: number): unknown {
+export function parseJson(body: Buffer, maxDepth: number): unknown {
   const text = decode(body);
   let value: unknown;
   try {
@@ -25,12 +23,11 @@ export function parseJson(body: Uint8Array, maxDepth: number): unknown {
   return value;
 }
 
-function decode(body: Uint8Array): string {
-  try {
-    return utf8.decode(body);
-  } catch (error) {
-    throw new ProblemError('malformed_json', 'The body is not valid UTF-8.', {}, { cause: error });
-  }
+/** The text without a byte order mark. */
+function decode(body: Buffer): string {
+  if (!isUtf8(body)) throw new ProblemError('malformed_json', 'The body is not valid UTF-8.');
+  const text = body.toString('utf8');
+  return text.startsWith('\ufeff') ? text.slice(1) : text;
 }
 
 function malformed(text: string, cause: unknown): ProblemError {
@@ -64,7 +61,9 @@ function inspect(root: unknown, maxDepth: number): void {
     const next: object[] = [];
     for (const node of level) {
       if (!Array.isArray(node)) refusePoison(node as Record<string, unknown>);
-      for (const entry of Array.isArray(node) ? node : Object.values(node)) {
+      const entries: readonly unknown[] = Array.isArray(node) ? node : Object.values(node);
+      for (let i = 0; i < entries.length; i++) {
+        const entry = entries[i];
         if (typeof entry === 'object' && entry !== null) next.push(entry);
       }
     }
