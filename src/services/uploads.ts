@@ -37,13 +37,15 @@ async function writeBody(body: Readable, path: string, maxBytes: number): Promis
   const file = await open(path, 'wx');
   let received = 0;
   try {
-    // The connection must stay open for the answer, so the body is not destroyed when it is too large.
+    // The connection stays open for the answer, so the body is not destroyed when it is too large.
     for await (const chunk of body.iterator({ destroyOnReturn: false })) {
       received += (chunk as Uint8Array).byteLength;
       if (received > maxBytes) throw tooLarge(maxBytes);
       await file.write(chunk as Uint8Array);
     }
   } catch (error) {
+    // What is still on its way is thrown away, or the connection would be stuck with it.
+    body.resume();
     if (error instanceof ProblemError || !isAborted(error)) throw error;
     throw new ProblemError('bad_request', 'The upload ended early.', {}, { cause: error });
   } finally {

@@ -1,5 +1,5 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { request as httpRequest } from 'node:http';
+import { Agent, request as httpRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -255,6 +255,22 @@ describe('an upload that cannot be used', () => {
     expect(readdirSync(join(folder, 'uploads'))).toEqual([]);
   });
 
+  it('larger than the limit leaves its connection usable', async () => {
+    if (!app.server.listening) await app.listen({ port: 0, host: '127.0.0.1' });
+    const { port } = app.server.address() as AddressInfo;
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const send = (method: string, path: string, body: string) =>
+      new Promise<number | undefined>((resolve, reject) => {
+        const sent = httpRequest({ port, method, path, agent, headers: { 'content-type': 'text/csv' } }, (answer) => {
+          answer.resume().on('end', () => resolve(answer.statusCode));
+        });
+        sent.on('error', reject).end(body);
+      });
+    expect(await send('POST', '/v1/datasets', '1,2\n'.repeat(3_000_000))).toBe(413);
+    expect(await send('GET', '/livez', '')).toBe(200);
+    agent.destroy();
+  });
+
   it('that is not UTF-8 is refused', async () => {
     const { body, status } = await upload(
       Buffer.concat([Buffer.from('a,b\n'), Buffer.from([0xff, 0xfe]), Buffer.from(',1\n')]),
@@ -264,7 +280,7 @@ describe('an upload that cannot be used', () => {
 
   it('that is aborted leaves nothing', async () => {
     const before = await list();
-    await app.listen({ port: 0, host: '127.0.0.1' });
+    if (!app.server.listening) await app.listen({ port: 0, host: '127.0.0.1' });
     const { port } = app.server.address() as AddressInfo;
     const body = httpRequest({ port, method: 'POST', path: '/v1/datasets', headers: { 'content-type': 'text/csv' } });
     body.on('error', () => undefined);
