@@ -14,21 +14,27 @@ conformance('the store on SQLite', sqlitePlace);
 
 describe('the data directory', () => {
   let data_dir: string;
+  const writers: ChildProcess[] = [];
 
   beforeEach(async () => {
     data_dir = await mkdtemp(join(tmpdir(), 'trainyard-store-'));
   });
 
-  afterEach(() => rm(data_dir, { recursive: true }));
+  afterEach(async () => {
+    for (const writer of writers.splice(0)) await kill(writer);
+    await rm(data_dir, { recursive: true });
+  });
 
   /** A process of its own that has the store open and, told to, writes until it is killed. */
   async function startWriter(): Promise<ChildProcess> {
     const writer = fork(join(import.meta.dirname, 'writer.ts'), [data_dir], { execArgv: [] });
+    writers.push(writer);
     await once(writer, 'message');
     return writer;
   }
 
   async function kill(writer: ChildProcess) {
+    if (writer.signalCode !== null || writer.exitCode !== null) return;
     const exited = once(writer, 'exit');
     writer.kill('SIGKILL');
     await exited;

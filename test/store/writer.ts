@@ -5,6 +5,9 @@ import { checkpoint, losses, noon, runningJob } from './records.ts';
 const store = await openStore({ data_dir: process.argv[2]! });
 const job = await runningJob(store);
 
+// A writer does not outlive the test that started it.
+process.once('disconnect', () => process.exit());
+
 process.once('message', async () => {
   for (let step = 1; ; step++) {
     const saved = checkpoint(job, step);
