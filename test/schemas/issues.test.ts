@@ -66,6 +66,14 @@ describe('problems of a value', () => {
     expect(problemsOf(schema, { max_value: 0 })).toMatchObject([{ pointer: '/max_value', code: 'out_of_range' }]);
   });
 
+  it('of a union of objects are not those of one that does not know the fields', () => {
+    const schema = z.union([
+      z.strictObject({ fraction: z.number().optional() }),
+      z.strictObject({ rows: z.int().min(1) }),
+    ]);
+    expect(problemsOf(schema, { rows: 0 })).toMatchObject([{ pointer: '/rows', code: 'out_of_range' }]);
+  });
+
   it('of names that stand in several alternatives list them all', () => {
     const schema = z.union([z.literal('auto'), z.enum(['none', 'all'])]);
     expect(first(schema, 'al')).toMatchObject({
