@@ -67,7 +67,8 @@ export function build(stage: Stage, roots: Readonly<Record<string, string>>, con
       const command = text.replaceAll(/(?<=\s)\/(?=\w)/g, `${root}/`);
       execFileSync('sh', ['-c', command], {
         cwd: join(root, workdir),
-        env: { PATH: path, HOME: root, npm_config_cache: process.env.npm_config_cache ?? join(root, '.npm') },
+        // The host's own settings, so that npm finds the registry and the cache that this machine uses.
+        env: { ...process.env, PATH: path },
         stdio: 'pipe',
       });
     }
