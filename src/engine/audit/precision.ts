@@ -22,7 +22,7 @@ export function precisionOf(tensors: readonly Float64Array[]): SentPrecision {
       if (value === 0) continue;
       const shape = decimalShape(value);
       digits = Math.max(digits, shape.digits);
-      decimals = Math.max(decimals, shape.decimals);
+      decimals = Math.max(decimals, shape.digits - 1 - shape.exponent);
       float32 &&= Math.fround(value) === value;
     }
   }
@@ -30,12 +30,14 @@ export function precisionOf(tensors: readonly Float64Array[]): SentPrecision {
   return { kind, significant_digits: digits, decimals };
 }
 
-/** Significant digits and digits behind the point of the shortest decimal that is this number. */
-function decimalShape(value: number): { readonly digits: number; readonly decimals: number } {
+/** Significant digits and decimal exponent of the shortest decimal that is this number. */
+function decimalShape(value: number): { readonly digits: number; readonly exponent: number } {
   const [mantissa, exponent] = Math.abs(value).toExponential().split('e');
-  const digits = mantissa.replace('.', '').length;
-  return { digits, decimals: Math.max(0, digits - 1 - Number(exponent)) };
+  return { digits: mantissa.replace('.', '').length, exponent: Number(exponent) };
 }
+
+/** 10^exponent, correctly rounded. */
+const powerOfTen = (exponent: number): number => Number(`1e${exponent}`);
 
 /**
  * How far rounding may have moved a value: half a unit of its last significant digit, or of the last decimal if that
@@ -44,8 +46,8 @@ function decimalShape(value: number): { readonly digits: number; readonly decima
  */
 export function roundingError(value: number, { kind, significant_digits: digits, decimals }: SentPrecision): number {
   if (kind !== 'rounded') return 0;
-  const halfDecimal = 0.5 * 10 ** -decimals;
+  const halfDecimal = 0.5 * powerOfTen(-decimals);
   if (value === 0) return halfDecimal * slack;
-  const halfDigit = 0.5 * 10 ** (Math.floor(Math.log10(Math.abs(value))) + 1 - digits);
+  const halfDigit = 0.5 * powerOfTen(decimalShape(value).exponent + 1 - digits);
   return Math.max(halfDecimal, halfDigit) * slack;
 }

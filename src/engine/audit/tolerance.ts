@@ -77,6 +77,8 @@ export function compare(observed: Observed, expected: FloatArray, noise: number,
   return { observed, expected, excess, worst };
 }
 
+const square = (x: number) => x * x;
+
 /** ‖yours − expected‖₂ / max(‖yours‖₂, ‖expected‖₂), of changes from `base` where there is one. */
 export function relativeError(
   pairs: readonly { readonly yours: FloatArray; readonly expected: FloatArray; readonly base: FloatArray | null }[],
@@ -85,9 +87,9 @@ export function relativeError(
   for (const { yours, expected, base } of pairs) {
     for (let i = 0; i < yours.length; i++) {
       const start = base === null ? 0 : base[i];
-      gap += (yours[i] - expected[i]) ** 2;
-      mine += (yours[i] - start) ** 2;
-      theirs += (expected[i] - start) ** 2;
+      gap += square(yours[i] - expected[i]);
+      mine += square(yours[i] - start);
+      theirs += square(expected[i] - start);
     }
   }
   if (gap === 0) return 0;

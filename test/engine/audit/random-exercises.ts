@@ -4,22 +4,12 @@ import type { Exercise, Hypothesis } from '../../../src/engine/audit/hypotheses.
 import { passUnder } from '../../../src/engine/audit/hypotheses.ts';
 import type { FloatArray } from '../../../src/engine/backend.ts';
 import { type NetworkDefinition, reductions } from '../../../src/engine/definition.ts';
-import { type LossName, losses, resolveLoss } from '../../../src/engine/losses.ts';
-import { resolve } from '../../../src/engine/options.ts';
-import { undefinedPair } from '../../../src/engine/output-loss.ts';
 import { toWire } from '../../../src/engine/parameters.ts';
 import { plan } from '../../../src/engine/plan.ts';
 import { uniform } from '../../../src/engine/prng.ts';
+import { definedPairs } from '../../../src/engine/self-test.ts';
 
 const activationNames = Object.keys(activations) as ActivationName[];
-const lossNames = Object.keys(losses) as LossName[];
-
-/** Every output activation with every loss that is defined on it. */
-export const definedPairs = activationNames.flatMap((activation) =>
-  lossNames
-    .filter((loss) => undefinedPair(resolve(activations, activation), resolveLoss(loss).loss) === null)
-    .map((loss) => ({ activation, loss })),
-);
 
 /** 1–4 layers, one in three of them square, batches of 2–32 rows, with l2 in one network of four. */
 export function randomExercise(seed: number): Exercise {
