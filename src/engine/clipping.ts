@@ -2,29 +2,13 @@
 import type { Arithmetic } from './arithmetic.ts';
 import type { FloatArray } from './backend.ts';
 import type { ClipGradients } from './definition.ts';
+import { norm } from './math/reductions.ts';
 
 /** PyTorch's clip_grad_norm_; 0 is TensorFlow's form. */
 export const DEFAULT_CLIP_EPSILON = 1e-6;
 
-/**
- * ‖g‖₂ over all entries, in float64 whatever the precision. Entries are scaled by the power of two nearest the largest
- * one only when the plain sum of squares overflows or is too small to be trusted.
- */
-export function globalNorm(gradients: FloatArray): number {
-  let squares = 0;
-  let largest = 0;
-  for (let i = 0; i < gradients.length; i++) {
-    const g = gradients[i];
-    squares += g * g;
-    if (Math.abs(g) > largest) largest = Math.abs(g);
-  }
-  // Below 2^-900, squares of entries near the root may have been subnormal.
-  if (Number.isNaN(squares) || largest === 0 || (squares < Infinity && squares > 2 ** -900)) return Math.sqrt(squares);
-  if (largest === Infinity) return Infinity;
-  let scaled = 0;
-  for (let i = 0; i < gradients.length; i++) scaled += (gradients[i] / largest) * (gradients[i] / largest);
-  return largest * Math.sqrt(scaled);
-}
+/** ‖g‖₂ over all entries, in float64 whatever the precision; see math/reductions.ts. */
+export const globalNorm: (gradients: FloatArray) => number = norm;
 
 /**
  * The factor of the gradients under `max_norm`: max_norm/(norm + epsilon), or 1 where that is not below 1.
