@@ -1,7 +1,7 @@
 /** What is asked of a trained model, and what it answers. */
 import { z } from 'zod';
 import { finiteOrNot } from './common.ts';
-import { inlineData, matrixSchema } from './data.ts';
+import { inlineData } from './data.ts';
 import { bugMark, exactlyOne, metric } from './job.ts';
 
 const xorInputs = [
@@ -11,13 +11,28 @@ const xorInputs = [
 
 export const predictInput = z
   .strictObject({
-    inputs: matrixSchema('One row per sample, one number per feature, in the unit of the training data.'),
+    inputs: z
+      .array(z.unknown())
+      .min(1)
+      .meta({
+        items: {
+          anyOf: [
+            { type: 'array', items: { type: ['number', 'string', 'boolean'] } },
+            { type: 'object', additionalProperties: { type: ['number', 'string', 'boolean'] } },
+          ],
+        },
+        description:
+          'One row per sample in the unit of the training data: one number per feature; or, when the job was trained on a stored data set, an object by column name, or a list in the order of its columns, with texts as texts.',
+      }),
   })
   .meta({ id: 'PredictInput', description: 'Rows to predict.', examples: [{ inputs: xorInputs }] });
 
-export const predictExamples = { two_rows: { inputs: xorInputs } };
+export const predictExamples = {
+  two_rows: { inputs: xorInputs },
+  by_name: { inputs: [{ petal_length_cm: 1.4, petal_width_cm: 0.2, colour: 'blue' }] },
+};
 
-const label = z.union([z.int(), z.null()]);
+const label = z.union([z.int(), z.string(), z.null()]);
 
 export const prediction = z
   .strictObject({
@@ -30,7 +45,8 @@ export const prediction = z
       .array(z.union([label, z.array(label)]))
       .optional()
       .meta({
-        description: 'The class of each row (largest output), or its 0/1 (±1) decisions; absent for plain values.',
+        description:
+          'The class of each row (largest output), or its 0/1 (±1) decisions; by name when the job was trained on a stored data set with classes; absent for plain values.',
       }),
   })
   .meta({ id: 'Prediction', description: 'The outputs of the network.' });

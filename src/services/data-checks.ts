@@ -1,4 +1,5 @@
 /** Whether rows fit a network: their widths, and the domain of its loss. Every problem has a pointer to the row or cell. */
+import type { Features } from '../datasets/features.ts';
 import type { Plan } from '../engine/backend.ts';
 import { contains, type Interval } from '../engine/interval.ts';
 import type { TargetDomain } from '../engine/losses.ts';
@@ -8,6 +9,8 @@ import type { Matrix } from '../schemas/data.ts';
 export interface LabelledRows {
   readonly inputs: Matrix;
   readonly targets: Matrix;
+  /** The columns and classes that the rows of a stored data set have. */
+  readonly features?: Features | undefined;
 }
 
 /** More than this say nothing new. */

@@ -11,6 +11,7 @@ import {
   targetForm,
   targetWidth,
 } from '../datasets/dataset.ts';
+import { type Features, featuresOf } from '../datasets/features.ts';
 import { type ToyDatasetName, toyDatasets } from '../datasets/generate.ts';
 import { DatasetError } from '../datasets/problems.ts';
 import { type DatasetFormat, formats } from '../datasets/read.ts';
@@ -42,10 +43,8 @@ export interface LoadedDataset {
   /** In the form that the network needs, float64 on shared memory. */
   readonly targets: Matrix;
   readonly target_form: TargetForm;
-  /** What is known about the columns; with it, rows in the client's columns become inputs for a prediction. */
-  readonly profile: DatasetProfile;
-  /** The names of the classes in the order of their labels. */
-  readonly classes: readonly string[] | null;
+  /** What a model trained on it has to remember, so that it can be asked in the client's columns and classes. */
+  readonly features: Features;
   readonly sha256: string;
 }
 
@@ -189,8 +188,15 @@ export function createDatasets(
         spreadInputs(profile.columns, cells, inputs.values, firstRow);
         spreadTargets(profile, form, cells, targets.values, firstRow);
       }
-      const classes = profile.classes?.map(({ name }) => name) ?? null;
-      return { id, rows: profile.rows, inputs, targets, target_form: form, profile, classes, sha256: profile.sha256 };
+      return {
+        id,
+        rows: profile.rows,
+        inputs,
+        targets,
+        target_form: form,
+        features: featuresOf(profile),
+        sha256: profile.sha256,
+      };
     },
     close: () => readers.close(),
   };

@@ -1,5 +1,6 @@
 /** Whether a job can be trained: everything that its fields say together, every problem at once, before anything is allocated. */
 import type { Limits } from '../config.ts';
+import { type Features, featureMismatch } from '../datasets/features.ts';
 import type { Plan } from '../engine/backend.ts';
 import type { Parameters } from '../engine/definition.ts';
 import type { LossName, LossSpec } from '../engine/losses.ts';
@@ -180,12 +181,23 @@ function fitProblems(input: JobInput, planned: Plan, data: LabelledRows, validat
     ...(input.data === undefined ? [] : dataProblems(data, planned, '/data')),
     ...(input.dataset_id === undefined ? [] : dataProblems(data, planned, '/dataset_id').map(atPointer('/dataset_id'))),
     ...(validation === null ? [] : dataProblems(validation, planned, '/validation/data')),
+    ...featureProblems(data.features, validation?.features, '/validation/dataset_id'),
     ...splitProblems(input, data),
     ...bugProblems(input, planned),
   ];
   return found.some(({ code }) => code === 'width_mismatch')
     ? found
     : [...found, ...metricProblems(input, planned, data)];
+}
+
+/** Rows of two data sets must mean the same to the network: texts and classes are numbered in each by itself. */
+export function featureProblems(
+  trained: Features | undefined,
+  other: Features | undefined,
+  pointer: string,
+): Problem[] {
+  const reason = trained === undefined || other === undefined ? null : featureMismatch(trained, other);
+  return reason === null ? [] : [{ pointer, code: 'invalid', detail: reason }];
 }
 
 /** A problem inside a stored data set points to the field that names the set. */

@@ -1,4 +1,5 @@
 /** A job's request in the form in which it is kept: options in the record, matrices in one blob; and back to a run. */
+import type { Features } from '../datasets/features.ts';
 import type { Data, Plan } from '../engine/backend.ts';
 import type { ClipGradients, NetworkDefinition } from '../engine/definition.ts';
 import type { InitialParameters } from '../engine/plan.ts';
@@ -23,6 +24,8 @@ type Elsewhere =
 /** Every option of a job with its default filled in; where the client gave matrices, their size or origin. */
 export interface KeptRequest extends Omit<JobInput, Elsewhere> {
   readonly data: { readonly rows: number; readonly sha256: string };
+  /** Columns and classes of the data set, which may be deleted before the model is asked. */
+  readonly features?: Features | undefined;
   readonly validation?:
     | { readonly fraction: number }
     | { readonly rows: readonly number[] }
@@ -70,6 +73,7 @@ export function keptRequest(input: JobInput, parts: RequestParts): KeptRequest {
   return {
     ...options,
     data: { rows: parts.data.inputs.rows, sha256: parts.data_sha256 },
+    ...(parts.data.features === undefined ? {} : { features: parts.data.features }),
     ...(heldOut === null ? {} : { validation: heldOut }),
     ...(parts.initial_origin === undefined ? {} : { initial_parameters: parts.initial_origin }),
   };

@@ -4,7 +4,6 @@ import type { NetworkDefinition } from '../engine/definition.ts';
 import { plan } from '../engine/plan.ts';
 import { ProblemError } from '../errors.ts';
 import { toTimestamp, type WirePage } from '../schemas/common.ts';
-import type { Matrix } from '../schemas/data.ts';
 import type { WireEvent } from '../schemas/events.ts';
 import type { HistoryQuery, LossHistory } from '../schemas/history.ts';
 import type { JobInput } from '../schemas/job.ts';
@@ -70,7 +69,7 @@ export interface Jobs {
   /** What happens from here on; ends with the job, the service, or the abort. */
   follow(id: string, after: number, abort: AbortSignal): Promise<AsyncGenerator<StreamItem>>;
   /** JSON text. */
-  predict(id: string, inputs: Matrix): Promise<string>;
+  predict(id: string, inputs: readonly unknown[]): Promise<string>;
   evaluate(id: string, input: EvaluateInput): Promise<Evaluation>;
   /** Takes up what was left behind, and begins to train. */
   start(): Promise<void>;

@@ -1,15 +1,16 @@
 /** What a trained model says: outputs for rows, and how good they are where the truth is known. */
+import { encodeRows, type Features } from '../datasets/features.ts';
 import type { Plan } from '../engine/backend.ts';
 import { type Problem, refuse } from '../errors.ts';
 import { toWire as wireFloat } from '../schemas/common.ts';
-import type { Matrix } from '../schemas/data.ts';
+import { type Matrix, matrixProblems } from '../schemas/data.ts';
 import type { EvaluateInput, Evaluation } from '../schemas/prediction.ts';
 import { type MetricName, type MetricSpec, metricProblem } from '../training/metrics.ts';
 import type { TrainingPool } from '../training/pool.ts';
 import type { TargetKind } from '../training/target-kind.ts';
 import { dataProblems, inputProblems } from './data-checks.ts';
-import { type DatasetSource, findRows } from './job-admission.ts';
-import { bugMark } from './job-request.ts';
+import { type DatasetSource, featureProblems, findRows } from './job-admission.ts';
+import { bugMark, type KeptRequest } from './job-request.ts';
 import type { JobModel, Models } from './models.ts';
 import { numbers } from './parameters.ts';
 import { wireSeries } from './wire-values.ts';
@@ -20,14 +21,22 @@ export interface PredictionContext {
   readonly datasets: DatasetSource;
 }
 
-/** The outputs and labels as JSON text: there can be very many. */
-export async function predict({ models, pool }: PredictionContext, job_id: string, inputs: Matrix): Promise<string> {
+/**
+ * The outputs and labels as JSON text: there can be very many.
+ * @param given rows of numbers, or rows in the columns of the data set that the job was trained on
+ */
+export async function predict(
+  { models, pool }: PredictionContext,
+  job_id: string,
+  given: readonly unknown[],
+): Promise<string> {
   const { job, plan, definition, model } = await models.of(job_id);
-  refuse(inputProblems(inputs, plan, '/inputs'));
+  const { features } = job.request as KeptRequest;
+  const inputs = inputsOf(given, plan, features);
   const outputs = await pool.predict({ network: definition, model, inputs: inputs.values, rows: inputs.rows });
   const size = plan.output_size;
   const rows = Array.from({ length: inputs.rows }, (_, row) => outputs.subarray(row * size, (row + 1) * size));
-  const labels = labelsOf(rows, model.target_kind, size);
+  const labels = named(labelsOf(rows, model.target_kind, size), features?.classes ?? null);
   const head = JSON.stringify({
     job_id: job.id,
     step: model.step,
@@ -38,9 +47,42 @@ export async function predict({ models, pool }: PredictionContext, job_id: strin
   return `${head.slice(0, -1)},"outputs":[${rows.map(numbers).join(',')}]${tail}}`;
 }
 
+/** Rows of one number per feature as they are; rows in the client's columns by the columns that the job remembers. */
+function inputsOf(rows: readonly unknown[], plan: Plan, features: Features | undefined): Matrix {
+  const inColumns = features !== undefined && rows.some((row) => isInColumns(row, plan, features));
+  if (!inColumns) {
+    const { matrix, problems } = matrixProblems(rows, '/inputs');
+    refuse(matrix === null ? problems : inputProblems(matrix, plan, '/inputs'));
+    return matrix as Matrix;
+  }
+  const { values, problems } = encodeRows(features, rows, '/inputs');
+  refuse(problems);
+  return { rows: rows.length, columns: plan.input_size, values: values as Float64Array, flat: false };
+}
+
+/** Objects, and lists that have as many cells as there are columns where texts make more features than columns. */
+function isInColumns(row: unknown, { input_size }: Plan, { columns }: Features): boolean {
+  if (!Array.isArray(row)) return typeof row === 'object' && row !== null;
+  return columns.length !== input_size && row.length === columns.length;
+}
+
+type Label = number | null;
+
+/** Labels by the names of their classes. */
+function named(labels: readonly (Label | Label[])[] | null, classes: readonly string[] | null) {
+  if (labels === null || classes === null) return labels;
+  // −1 and 1 are the first and the second of two classes.
+  const name = (label: Label) => (label === null ? null : (classes[Math.max(0, label)] ?? label));
+  return labels.map((label) => (Array.isArray(label) ? label : name(label)));
+}
+
 /** The decision behind each row of outputs; null where the outputs are values of their own. */
-function labelsOf(rows: readonly (Float32Array | Float64Array)[], kind: TargetKind, size: number) {
-  const decide = (value: number) => {
+function labelsOf(
+  rows: readonly (Float32Array | Float64Array)[],
+  kind: TargetKind,
+  size: number,
+): readonly (Label | Label[])[] | null {
+  const decide = (value: number): Label => {
     if (Number.isNaN(value)) return null;
     return kind === 'signs' ? (value >= 0 ? 1 : -1) : value >= 0.5 ? 1 : 0;
   };
@@ -62,8 +104,10 @@ export async function evaluate(context: PredictionContext, job_id: string, input
   const found = await context.models.of(job_id);
   const problems: Problem[] = [];
   const data = await findRows(input, '', { planned: found.plan, sources: context, problems });
-  if (data !== null)
+  if (data !== null) {
+    problems.push(...featureProblems((found.job.request as KeptRequest).features, data.features, '/dataset_id'));
     problems.push(...dataProblems(data, found.plan, input.data === undefined ? '/dataset_id' : '/data'));
+  }
   const { specs, problems: unfit } = chosenMetrics(input.metrics, found);
   refuse([...problems, ...unfit]);
   if (data === null) throw new TypeError('admitted without data');

@@ -446,7 +446,7 @@ describe('a data set', () => {
     expect([...labels!.inputs.values]).toEqual([1, 0, 1, 2, 1, 0, 3, 0, 1]);
     expect([...labels!.targets.values]).toEqual([0, 1, 0]);
     expect(labels).toMatchObject({
-      classes: ['no', 'yes'],
+      features: { classes: ['no', 'yes'], columns: [{ name: 'x' }, { name: 'colour', categories: ['blue', 'red'] }] },
       rows: 3,
       inputs: { columns: 3 },
       targets: { columns: 1, flat: true },
@@ -463,7 +463,7 @@ describe('a data set', () => {
   it('of whole numbers that are no labels is numbered by its sorted classes', async () => {
     const { body } = await upload('x,y\n1,3\n2,9\n3,5\n4,3\n5,9\n6,5\n').expect(201);
     const loaded = await services.datasets.load(body.id, { loss: 'sparse_categorical_cross_entropy', output_size: 3 });
-    expect([loaded!.classes, [...loaded!.targets.values]]).toEqual([
+    expect([loaded!.features.classes, [...loaded!.targets.values]]).toEqual([
       ['3', '5', '9'],
       [0, 2, 1, 0, 2, 1],
     ]);

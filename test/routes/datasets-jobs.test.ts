@@ -1,0 +1,110 @@
+import { describe, expect, it } from 'vitest';
+import { useApp } from '../support/app.ts';
+import { endless, train, untilState } from '../support/jobs.ts';
+
+const running = useApp({ MAX_WORKERS: '1' });
+
+const csv = `size,colour,kind\n${Array.from({ length: 20 }, (_, i) => `${i},${i % 2 === 0 ? 'red' : 'blue'},${i < 10 ? 'small' : 'large'}`).join('\n')}\n`;
+const upload = async (text: string, query = '') =>
+  (await running.request.post(`/v1/datasets${query}`).set('content-type', 'text/csv').send(text).expect(201)).body;
+
+const network = {
+  input_size: 3,
+  layers: [
+    { units: 8, activation: 'tanh' },
+    { units: 2, activation: 'softmax' },
+  ],
+  loss: 'sparse_categorical_cross_entropy',
+};
+const options = {
+  network,
+  epochs: 100,
+  batch_size: 5,
+  standardize: true,
+  metrics: ['accuracy'],
+  optimizer: { name: 'adam', learning_rate: 0.05 },
+};
+
+describe('a job on a stored data set', () => {
+  it('is asked in the columns of the data set and answers with its classes, also when the set is gone', async () => {
+    const dataset = await upload(csv);
+    const done = await train(running, { ...options, dataset_id: dataset.id });
+    expect(done).toMatchObject({ state: 'succeeded', dataset_id: dataset.id });
+    const judged = await running.request.post(done.urls.evaluate).send({ dataset_id: dataset.id }).expect(200);
+    expect(judged.body.metrics.accuracy).toBe(1);
+    await running.request.delete(`/v1/datasets/${dataset.id}`).expect(204);
+
+    const predict = (inputs: unknown) => running.request.post(done.urls.predict).send({ inputs });
+    const named = await predict([
+      { colour: 'blue', size: 1 },
+      { colour: 'red', size: 18 },
+    ]).expect(200);
+    expect(named.body.labels).toEqual(['small', 'large']);
+    const listed = await predict([
+      [1, 'blue'],
+      [18, 'red'],
+    ]).expect(200);
+    const features = await predict([
+      [1, 1, 0],
+      [18, 0, 1],
+    ]).expect(200);
+    expect(listed.body.outputs).toEqual(named.body.outputs);
+    expect(features.body).toEqual(named.body);
+    const { body } = await predict([
+      { colour: 'green', size: 1 },
+      { colour: 'red', sise: 1 },
+    ]).expect(422);
+    expect(body.errors.map(({ pointer }: { pointer: string }) => pointer)).toEqual([
+      '/inputs/0/colour',
+      '/inputs/1/sise',
+      '/inputs/1/size',
+    ]);
+  });
+
+  it('gives two classes on one unit their names', async () => {
+    const dataset = await upload(csv);
+    const layers = [{ units: 1, activation: 'sigmoid' }];
+    const done = await train(running, {
+      ...options,
+      network: { ...network, layers, loss: 'binary_cross_entropy' },
+      dataset_id: dataset.id,
+    });
+    const { body } = await running.request
+      .post(done.urls.predict)
+      .send({
+        inputs: [
+          [0, 'red'],
+          [19, 'blue'],
+        ],
+      })
+      .expect(200);
+    // The sorted classes are large (0) and small (1).
+    expect(body.labels).toEqual(['small', 'large']);
+  });
+
+  it('is refused when the validation set numbers its classes differently', async () => {
+    const [dataset, other] = [
+      await upload(csv),
+      await upload('size,colour,kind\n1,red,small\n2,blue,small\n3,red,tiny\n'),
+    ];
+    const { body } = await running.request
+      .post('/v1/jobs')
+      .send({ ...options, dataset_id: dataset.id, validation: { dataset_id: other.id } })
+      .expect(422);
+    expect(body.errors).toMatchObject([{ pointer: '/validation/dataset_id', code: 'invalid' }]);
+  });
+
+  it('keeps the data set from being deleted until it has finished', async () => {
+    const dataset = await upload(csv);
+    const { data, ...endlessOptions } = endless;
+    const created = await running.request
+      .post('/v1/jobs')
+      .send({ ...endlessOptions, network, standardize: true, dataset_id: dataset.id })
+      .expect(201);
+    const refused = await running.request.delete(`/v1/datasets/${dataset.id}`).expect(409);
+    expect(refused.body.code).toBe('in_use');
+    await running.request.post(`/v1/jobs/${created.body.id}/cancel`).expect((answer) => expect(answer.ok).toBe(true));
+    await untilState(running, created.body.id, 'cancelled');
+    await running.request.delete(`/v1/datasets/${dataset.id}`).expect(204);
+  });
+});
