@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { jobExamples } from '../../src/schemas/job.ts';
 import { useApp } from '../support/app.ts';
-import { endless, follow, job, network, submit, train, untilProgress, untilState, xor } from '../support/jobs.ts';
+import { endless, follow, job, long, network, submit, train, untilProgress, untilState, xor } from '../support/jobs.ts';
 
 const running = useApp({ MAX_WORKERS: '1', MAX_QUEUE: '3' });
 
@@ -138,7 +138,6 @@ describe('numbers that leave the finite range', () => {
 
 describe('actions', () => {
   it('pause a job within its step, resume it, and end with the bytes of an undisturbed run', async () => {
-    const long = { ...job, epochs: 30_000 };
     const undisturbed = await train(running, long);
     const { id, urls } = await submit(running, long);
     await untilState(running, id, 'running');

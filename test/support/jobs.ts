@@ -32,8 +32,14 @@ export const job = {
   optimizer: { name: 'sgd', learning_rate: 0.5 },
 };
 
+/** Wide enough that a run of many epochs takes its time on every back end. */
+const wideNetwork = { ...network, layers: [{ units: 32, activation: 'tanh' }, ...network.layers] };
+
 /** A job that goes on until somebody ends it. */
-export const endless = { ...job, epochs: 9_000_000 };
+export const endless = { ...job, network: wideNetwork, epochs: 9_000_000 };
+
+/** A job that takes long enough to be interrupted. */
+export const long = { ...job, network: wideNetwork, epochs: 20_000, optimizer: 'adam' };
 
 /** Trains a job to its end. */
 export async function train(running: RunningApp, body: object): Promise<JobView> {

@@ -1,0 +1,113 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { openStore } from '../../src/store/open.ts';
+import { startApp } from '../support/app.ts';
+import { endless, follow, job, long, network, submit, train, untilProgress, untilState } from '../support/jobs.ts';
+
+const directories: string[] = [];
+
+function freshDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'trainyard-restart-'));
+  directories.push(directory);
+  return directory;
+}
+
+afterAll(() => {
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
+});
+
+describe('after a restart', () => {
+  it('networks, jobs, histories, parameters and idempotency keys are still there', async () => {
+    const DATA_DIR = freshDirectory();
+    const before = await startApp({ DATA_DIR });
+    const { body: stored } = await before.request.post('/v1/networks').send(network);
+    const keyed = await before.request.post('/v1/jobs').set('Idempotency-Key', 'k').set('Prefer', 'wait=30').send(job);
+    const paths = [
+      `/v1/networks/${stored.id}`,
+      ...Object.values(keyed.body.urls as Record<string, string>).slice(0, 5),
+    ];
+    const read = async ({ request }: Pick<typeof before, 'request'>) =>
+      Promise.all(paths.map(async (path) => (await request.get(path).expect(200)).body));
+    const answers = await read(before);
+    await before.stop();
+    const after = await startApp({ DATA_DIR });
+    expect(await read(after)).toEqual(answers);
+    const again = await after.request.post('/v1/jobs').set('Idempotency-Key', 'k').send(job).expect(201);
+    expect([again.body.id, again.headers['idempotency-replayed']]).toEqual([keyed.body.id, 'true']);
+    await after.stop();
+  });
+
+  it('a job that was running goes on by itself, to the bytes and the history of an undisturbed run', async () => {
+    const DATA_DIR = freshDirectory();
+    const before = await startApp({ DATA_DIR });
+    const undisturbed = await train(before, long);
+    const { id, urls } = await submit(before, long);
+    const waiting = await submit(before, job);
+    await untilState(before, id, 'running');
+    await before.stop();
+    const after = await startApp({ DATA_DIR });
+    for await (const { event } of follow(after, waiting.id)) if (event === 'end') break;
+    const { body: done } = await after.request.get(urls.self);
+    expect(done).toMatchObject({ state: 'succeeded', attempt: 2, parameters_sha256: undisturbed.parameters_sha256 });
+    const history = async (path: string) => (await after.request.get(`${path}?resolution=step&max_points=10000`)).body;
+    expect(await history(urls.loss_history)).toEqual(await history(undisturbed.urls.loss_history));
+    await after.stop();
+  });
+
+  it('a paused job is still paused, and can be resumed', async () => {
+    const DATA_DIR = freshDirectory();
+    const before = await startApp({ DATA_DIR });
+    const { id, urls } = await submit(before, endless);
+    await untilProgress(before, id);
+    await before.request.post(`${urls.self}/pause`).expect(200);
+    await untilState(before, id, 'paused');
+    const { body: paused } = await before.request.get(urls.self);
+    await before.stop();
+    const after = await startApp({ DATA_DIR });
+    expect((await after.request.get(urls.self)).body).toEqual(paused);
+    await after.request.post(`${urls.self}/resume`).expect(200);
+    expect((await untilProgress(after, id)).step).toBeGreaterThanOrEqual(paused.progress.step);
+    await after.stop();
+  });
+
+  it('a job that a process died with is taken up again', async () => {
+    const DATA_DIR = freshDirectory();
+    const store = await openStore({ data_dir: DATA_DIR });
+    await store.close();
+    const before = await startApp({ DATA_DIR });
+    const blocker = await submit(before, endless);
+    const { id } = await submit(before, job);
+    await untilState(before, blocker.id, 'running');
+    await before.request.post(`${blocker.urls.self}/pause`).expect(200);
+    await before.stop();
+    // What a process leaves behind that is killed just after it has claimed the job.
+    const killed = await openStore({ data_dir: DATA_DIR });
+    const left = await killed.jobs.get(id);
+    if (left?.state === 'queued') await killed.queue.claim({ owner: 'killed', now: 0, lease_expires_at: 1 });
+    await killed.close();
+    const after = await startApp({ DATA_DIR });
+    for await (const { event } of follow(after, id)) if (event === 'end') break;
+    const { body } = await after.request.get(`/v1/jobs/${id}`);
+    expect(body.state).toBe('succeeded');
+    await after.stop();
+  });
+});
+
+describe('the number of workers', () => {
+  it('does not change a byte', async () => {
+    const seeds = [1, 2, 3, 4];
+    const hashes = async (workers: string) => {
+      const running = await startApp({ MAX_WORKERS: workers });
+      const done = await Promise.all(
+        seeds.map((seed) =>
+          train(running, { ...job, seed, epochs: 300, network: { ...network, precision: 'float32' } }),
+        ),
+      );
+      await running.stop();
+      return done.map(({ parameters_sha256, run_sha256 }) => [parameters_sha256, run_sha256]);
+    };
+    expect(await hashes('2')).toEqual(await hashes('1'));
+  });
+});

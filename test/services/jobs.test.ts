@@ -1,0 +1,234 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { defaultLimits } from '../../src/config.ts';
+import { jobInput } from '../../src/schemas/job.ts';
+import { createJobs, type Jobs } from '../../src/services/jobs.ts';
+import { silentLog } from '../../src/services/log.ts';
+import { openStore } from '../../src/store/open.ts';
+import { checkpointKey, type Store, StoreError } from '../../src/store/store.ts';
+import {
+  createPool,
+  type RunHandle,
+  type RunHandlers,
+  type RunOutcome,
+  type TrainingPool,
+} from '../../src/training/pool.ts';
+import type { RunRequest } from '../../src/training/request.ts';
+import { job } from '../support/jobs.ts';
+
+/** What a scripted worker does with one run. */
+type Script = (request: RunRequest, handlers: RunHandlers, checkpoint: Uint8Array | null) => Promise<RunOutcome>;
+
+let directory: string;
+let store: Store;
+let real: TrainingPool;
+let jobs: Jobs;
+let scripts: Script[];
+
+/** Carries out the scripts one after the other, then trains for real. */
+const scriptedPool = (): TrainingPool => ({
+  workers: 1,
+  idle: 1,
+  run(request, handlers, checkpoint = null): RunHandle {
+    const script = scripts.shift();
+    if (script === undefined) return real.run(request, handlers, checkpoint);
+    const finished = script(request, handlers, checkpoint).catch(
+      (error): RunOutcome => ({ kind: 'undelivered', error }),
+    );
+    return { finished, step: 0, pause() {}, stop() {}, cancel() {}, changeLearningRate() {} };
+  },
+  predict: (request) => real.predict(request),
+  evaluate: (request) => real.evaluate(request),
+  close: async () => {},
+});
+
+/** Trains for real up to the first checkpoint at an epoch, then ends as the script says. */
+const upToCheckpoint =
+  (outcome: (step: number) => RunOutcome): Script =>
+  (request, handlers, checkpoint) => {
+    const { promise, resolve } = Promise.withResolvers<RunOutcome>();
+    let handle: RunHandle | undefined;
+    let done = false;
+    handle = real.run(
+      request,
+      {
+        onProgress: (progress) => (done ? undefined : handlers.onProgress(progress)),
+        async onCheckpoint(report) {
+          if (done) return;
+          await handlers.onCheckpoint(report);
+          done = true;
+          handle?.cancel();
+          void handle?.finished.then(() => resolve(outcome(report.step)));
+        },
+      },
+      checkpoint,
+    );
+    return promise;
+  };
+
+const crash = (step: number): RunOutcome => ({
+  kind: 'crashed',
+  step,
+  error: { code: 'worker_crashed', message: 'the thread is gone' },
+});
+
+const input = (changes: object = {}) => jobInput.parse({ ...job, checkpoint: { every_epochs: 5 }, ...changes });
+
+async function train(changes: object = {}) {
+  const { id } = await jobs.create(input(changes));
+  return jobs.wait(id, 30);
+}
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'trainyard-jobs-'));
+  real = createPool({ workers: 1 });
+});
+
+afterAll(async () => {
+  await real.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+async function open(...script: Script[]): Promise<void> {
+  scripts = script;
+  store = await openStore({ data_dir: join(directory, crypto.randomUUID()) });
+  const datasets = { load: async () => undefined };
+  jobs = createJobs({ store, pool: scriptedPool(), datasets, limits: defaultLimits, log: silentLog });
+  await jobs.start();
+}
+
+afterEach(async () => {
+  await jobs.close();
+  await store.close();
+});
+
+describe('a worker that dies', () => {
+  it('costs nothing but time: the job goes on from its checkpoint to the same bytes and the same history', async () => {
+    await open();
+    const undisturbed = await train();
+    const { content: want } = await jobs.history(undisturbed.id, { resolution: 'step', max_points: 1000 });
+    scripts = [upToCheckpoint(() => crash(12)), upToCheckpoint(() => crash(25)), async () => crash(30)];
+    const done = await train();
+    expect(done).toMatchObject({ state: 'succeeded', attempt: 4, parameters_sha256: undisturbed.parameters_sha256 });
+    expect((await jobs.history(done.id, { resolution: 'step', max_points: 1000 })).content).toEqual(want);
+    const reasons = done.transitions.map(({ state, reason }) => [state, reason]);
+    expect(reasons.filter(([state]) => state === 'queued')).toEqual([
+      ['queued', null],
+      ['queued', 'worker_crashed'],
+      ['queued', 'worker_crashed'],
+      ['queued', 'worker_crashed'],
+    ]);
+  });
+
+  it('three times at the same step ends the job as failed', async () => {
+    const die: Script = async () => crash(7);
+    await open(die, die, die);
+    const done = await train();
+    expect(done).toMatchObject({
+      state: 'failed',
+      stop_reason: 'worker_crashed',
+      attempt: 3,
+      error: { code: 'worker_crashed', step: 7 },
+    });
+  });
+
+  it('at another step each time is tried again and again', async () => {
+    await open(
+      ...[1, 2, 1, 2, 3].map(
+        (step): Script =>
+          async () =>
+            crash(step),
+      ),
+    );
+    expect(await train()).toMatchObject({ state: 'succeeded', attempt: 6 });
+  });
+
+  it('for lack of memory is not tried for ever', async () => {
+    const starve =
+      (step: number): Script =>
+      async () => ({ kind: 'crashed', step, error: { code: 'out_of_memory', message: 'no memory' } });
+    await open(starve(1), starve(2), starve(3));
+    expect(await train()).toMatchObject({ state: 'failed', stop_reason: 'out_of_memory' });
+  });
+});
+
+describe('a damaged checkpoint', () => {
+  it('is passed over: the job goes on from the one before it, to the same bytes and the same history', async () => {
+    await open();
+    const undisturbed = await train();
+    const { content: want } = await jobs.history(undisturbed.id, { resolution: 'step', max_points: 1000 });
+    // Two checkpoints, the newer one damaged on the disk, then a worker that dies.
+    const damage: Script = async (request, handlers, checkpoint) => {
+      const outcome = await upToCheckpoint(crash)(request, handlers, checkpoint);
+      const [id] = (await store.jobs.list({ states: ['running'], limit: 1 })).data.map((one) => one.id);
+      const [newest] = await store.checkpoints.list(id!);
+      await store.blobs.put(newest!.blob_key, new Uint8Array(100));
+      return outcome;
+    };
+    scripts = [upToCheckpoint(crash), damage];
+    const done = await train();
+    expect(done).toMatchObject({ state: 'succeeded', parameters_sha256: undisturbed.parameters_sha256 });
+    expect(done.transitions.map(({ reason }) => reason)).toContain('checkpoint_damaged');
+    expect((await jobs.history(done.id, { resolution: 'step', max_points: 1000 })).content).toEqual(want);
+  });
+
+  it('that is the only one makes the job begin again', async () => {
+    await open();
+    const undisturbed = await train();
+    const lose: Script = async (request, handlers, checkpoint) => {
+      const outcome = await upToCheckpoint(crash)(request, handlers, checkpoint);
+      const [id] = (await store.jobs.list({ states: ['running'], limit: 1 })).data.map((one) => one.id);
+      const [newest] = await store.checkpoints.list(id!);
+      await store.blobs.delete(newest!.blob_key);
+      return outcome;
+    };
+    scripts = [lose];
+    const done = await train();
+    expect(done).toMatchObject({ state: 'succeeded', parameters_sha256: undisturbed.parameters_sha256 });
+  });
+});
+
+describe('an attempt that has been replaced', () => {
+  it('writes nothing any more', async () => {
+    const refused = Promise.withResolvers<unknown>();
+    const zombie: Script = async (_request, handlers) => {
+      const [running] = (await store.jobs.list({ states: ['running'], limit: 1 })).data;
+      await store.jobs.change({ id: running!.id, at: 1, to: { state: 'queued', reason: 'test', queue: 'enter' } });
+      await store.queue.claim({ owner: 'another process', now: 2, lease_expires_at: 3 });
+      const bytes = new Uint8Array(64);
+      const report = { reason: 'periodic', step: 5, epoch: 2, bytes, best: null } as const;
+      await handlers.onCheckpoint(report)?.catch(refused.resolve);
+      return { kind: 'cancelled' };
+    };
+    await open(zombie);
+    const { id } = await jobs.create(input());
+    expect(String(await refused.promise)).toContain('has been replaced');
+    expect(await store.checkpoints.list(id)).toEqual([]);
+    expect(await store.points.extent(id, 'step')).toBeUndefined();
+    expect(await store.jobs.get(id)).toMatchObject({ state: 'running', attempt: 2 });
+    expect(await store.blobs.get(checkpointKey(id, 2, 5))).toBeUndefined();
+  });
+});
+
+describe('a storage that fails', () => {
+  it('gives the job back to the queue, and it succeeds when there is room again', async () => {
+    const full: Script = async () => ({ kind: 'undelivered', error: new StoreError('storage_full', 'no room') });
+    await open(full);
+    const done = await train();
+    expect(done).toMatchObject({ state: 'succeeded', attempt: 2 });
+    expect(done.transitions.map(({ reason }) => reason)).toContain('storage_full');
+  });
+});
+
+describe('a job that waits too long', () => {
+  it('is given up after max_queue_seconds', async () => {
+    const blocked = Promise.withResolvers<RunOutcome>();
+    await open(() => blocked.promise);
+    await jobs.create(input());
+    const { id } = await jobs.create(input({ limits: { max_queue_seconds: 0.001 } }));
+    expect(await jobs.wait(id, 10)).toMatchObject({ state: 'failed', error: { code: 'queue_timeout' } });
+    blocked.resolve({ kind: 'cancelled' });
+  });
+});
