@@ -91,7 +91,11 @@ export function fitScaling(name: ScalingName, data: FittedRows): FittedScaling {
   return {
     name,
     shift: fitted.map((column) => column.center),
-    scale: fitted.map((column) => (column.spread === 0 ? 1 : column.spread)),
+    // A quartile distance can be so small beside an outlier that the quotient would not be finite: it scales nothing.
+    scale: fitted.map(({ spread }, column) => {
+      const range = maximum[column] * unit[column] - minimum[column] * unit[column];
+      return spread === 0 || range / spread === Infinity ? 1 : spread;
+    }),
     ...(unit.some((u) => u !== 1) && { unit: [...unit] }),
     ...(residual.some((r) => r !== 0) && { residual }),
   };

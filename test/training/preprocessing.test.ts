@@ -75,6 +75,11 @@ describe('every scaling', () => {
     );
   });
 
+  it.each(names)('%s stays finite on a column whose spread is nearly nothing beside an outlier', (name) => {
+    const { scaled } = fitAndApply(name, column(0, 0, -5e-324, 8.881784197001252e-16, -5e-324));
+    expect([...scaled].every(Number.isFinite)).toBe(true);
+  });
+
   it.each(names)('%s comes back unchanged from JSON', (name) => {
     const scaling = fitScaling(name, { values: Float64Array.of(1e300, 5e-324, -1e300, 0, 3e299, 1e-323), columns: 2 });
     expect(JSON.parse(JSON.stringify(scaling))).toEqual(scaling);
