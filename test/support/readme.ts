@@ -35,7 +35,7 @@ export function readReadme(file: string): Readme {
 /** Cells of the Markdown table whose first header cell is `header`: one array per row, backticks taken off. */
 export function tableOf(text: string, header: string): string[][] {
   const lines = text.split('\n');
-  const start = lines.findIndex((line) => line.startsWith(`| ${header} |`));
+  const start = lines.findIndex((line) => line.startsWith('|') && line.split('|')[1]?.trim() === header);
   if (start < 0) throw new Error(`no table whose first column is ${header}`);
   const rows: string[][] = [];
   for (let line = start + 2; lines[line]?.startsWith('|'); line++) {
