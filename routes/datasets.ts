@@ -5,6 +5,7 @@ import { sendPage } from '../src/http/pages.ts';
 import { idParams, listQuery } from '../src/schemas/common.ts';
 import {
   datasetList,
+  datasetListExamples,
   datasetProfile,
   datasetRows,
   datasetView,
@@ -86,7 +87,7 @@ export const datasetRoutes: Routes = async (app, context) => {
         description: 'A page of data sets, newest first, without their columns.',
         querystring: listQuery,
         response: { 200: datasetList },
-        responseDocs: { 200: { headers: nextPage } },
+        responseDocs: { 200: { headers: nextPage, examples: datasetListExamples } },
       },
     },
     async (request, reply) => sendPage(request, reply, await services.datasets.list(request.query)),

@@ -48,7 +48,7 @@ export const datasetColumn = z
     filled_with: z.union([z.number(), z.string()]).nullable(),
     categories: z.array(z.string()).nullable().meta({ description: 'The texts of a text column, sorted.' }),
   })
-  .meta({ id: 'DatasetColumn' });
+  .meta({ id: 'DatasetColumn', description: 'A column with the statistics of the values that are there.' });
 
 const datasetClass = z
   .strictObject({ name: z.string(), count: z.int() })
@@ -56,7 +56,7 @@ const datasetClass = z
 
 const warning = z
   .strictObject({ code: z.string(), column: z.string().nullable(), detail: z.string() })
-  .meta({ id: 'DatasetWarning' });
+  .meta({ id: 'DatasetWarning', description: 'Something about the data that may not be meant.' });
 
 const summaryShape = {
   id: z.string(),
@@ -69,8 +69,56 @@ const summaryShape = {
   created_at: timestamp,
 };
 
-export const datasetSummary = z.strictObject(summaryShape).meta({ id: 'DatasetSummary' });
+const columnExample = {
+  name: 'petal_length_cm',
+  role: 'input',
+  kind: 'number',
+  min: 1,
+  max: 6.9,
+  mean: 3.758,
+  std: 1.759,
+  missing: 0,
+  distinct: 43,
+  constant: false,
+  filled_with: null,
+  categories: null,
+};
+const targetExample = {
+  ...columnExample,
+  name: 'species',
+  role: 'target',
+  kind: 'text',
+  min: null,
+  max: null,
+  mean: null,
+  std: null,
+  distinct: 2,
+  categories: ['setosa', 'virginica'],
+};
+const summaryExample = {
+  id: 'ds_0198c5d2-7a3e-7bc1-9f00-5d3c1c0a8e21',
+  name: 'iris',
+  rows: 100,
+  input_size: 1,
+  task: 'classification',
+  targets: ['species'],
+  sha256: '1e52d3d96ba49c50fe132731766e8b9b3d456d7b44163a4d62d2a256e19005e5',
+  created_at: '2026-01-31T12:00:00.000Z',
+};
+const detailsExample = {
+  columns: [columnExample, targetExample],
+  classes: [
+    { name: 'setosa', count: 50 },
+    { name: 'virginica', count: 50 },
+  ],
+  warnings: [],
+};
+
+export const datasetSummary = z
+  .strictObject(summaryShape)
+  .meta({ id: 'DatasetSummary', description: 'A data set in a list.', examples: [summaryExample] });
 export const datasetList = listOf(datasetSummary, 'DatasetList');
+export const datasetListExamples = { page: { data: [summaryExample], has_more: false } };
 
 const details = {
   columns: z.array(datasetColumn),
@@ -78,9 +126,11 @@ const details = {
   warnings: z.array(warning),
 };
 
-export const datasetView = z
-  .strictObject({ ...summaryShape, ...details })
-  .meta({ id: 'Dataset', description: 'A data set: its columns with their statistics, and its classes.' });
+export const datasetView = z.strictObject({ ...summaryShape, ...details }).meta({
+  id: 'Dataset',
+  description: 'A data set: its columns with their statistics, and its classes.',
+  examples: [{ ...summaryExample, ...detailsExample }],
+});
 
 export const datasetProfile = z
   .strictObject({
@@ -92,7 +142,11 @@ export const datasetProfile = z
       .nullable()
       .meta({ description: 'Rows of the largest class over rows of the smallest; null without classes.' }),
   })
-  .meta({ id: 'DatasetProfile' });
+  .meta({
+    id: 'DatasetProfile',
+    description: 'What is known about the columns, classes and features of a data set.',
+    examples: [{ ...detailsExample, rows: 100, features: ['petal_length_cm'], imbalance: 1 }],
+  });
 
 export const rowsQuery = z.strictObject({
   limit: queryInteger(1, limits.max_page_size.default).default(20).meta({ description: 'The most rows to return.' }),
@@ -112,7 +166,11 @@ export const datasetRows = z
     ),
     has_more: z.boolean(),
   })
-  .meta({ id: 'DatasetRows', description: 'Rows in the client’s own columns.' });
+  .meta({
+    id: 'DatasetRows',
+    description: 'Rows in the client’s own columns.',
+    examples: [{ columns: ['petal_length_cm', 'species'], data: [{ id: 0, values: [1.4, 'setosa'] }], has_more: true }],
+  });
 
 export const generateInput = z
   .discriminatedUnion(

@@ -49,7 +49,19 @@ export const prediction = z
           'The class of each row (largest output), or its 0/1 (±1) decisions; by name when the job was trained on a stored data set with classes; absent for plain values.',
       }),
   })
-  .meta({ id: 'Prediction', description: 'The outputs of the network.' });
+  .meta({
+    id: 'Prediction',
+    description: 'The outputs of the network.',
+    examples: [
+      {
+        job_id: 'job_0198c5d2-7a3e-7bc1-9f00-5d3c1c0a8e21',
+        step: 300,
+        parameters_sha256: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
+        outputs: [[0.98, 0.02]],
+        labels: ['setosa'],
+      },
+    ],
+  });
 
 export const evaluateInput = z
   .strictObject({
