@@ -4,6 +4,7 @@ import { clipFactor, DEFAULT_CLIP_EPSILON, globalNorm } from '../clipping.ts';
 import { reductionScale } from '../losses.ts';
 import { initialRunning, resolveOptimizer } from '../optimizers.ts';
 import type { InitialParameters } from '../plan.ts';
+import type { Batches } from './batches.ts';
 import { copyBlock, copyStatistics, type NetworkLayout } from './layout.ts';
 import { compiledModule } from './modules.ts';
 import type { Tile } from './product.ts';
@@ -42,6 +43,24 @@ export function tilesMemory(options: TilesOptions, data: Data): number {
   return layout.end + numbers * layout.bytesPerNumber + 4 * SLACK;
 }
 
+/** Indices into memory seen as numbers, and for `step…` as 32-bit words. */
+interface StepPlaces {
+  readonly loss: number;
+  readonly optimizer: readonly { readonly name: string; readonly place: number }[];
+  readonly stepLow: number;
+  readonly stepHigh: number;
+}
+
+function stepPlaces(layout: NetworkLayout): StepPlaces {
+  const place = (name: string) => scalarOffset(layout, name) / layout.bytesPerNumber;
+  return {
+    loss: resultOffset(layout, 'loss') / layout.bytesPerNumber,
+    optimizer: layout.optimizerScalars.map((name) => ({ name, place: place(name) })),
+    stepLow: wordOffset(layout, 'step_low') / 4,
+    stepHigh: wordOffset(layout, 'step_high') / 4,
+  };
+}
+
 export class TilesProgram implements Program {
   readonly #layout: NetworkLayout;
   readonly #options: TilesOptions;
@@ -51,6 +70,9 @@ export class TilesProgram implements Program {
   readonly #numbers: FloatArray;
   readonly #order: Uint32Array;
   readonly #words: Uint32Array;
+  /** Indices of what is set or read at every step. */
+  readonly #places: StepPlaces;
+  #batchRows = -1;
   readonly #running: Float64Array;
   readonly #savedRunning: Float64Array;
 
@@ -68,6 +90,7 @@ export class TilesProgram implements Program {
     this.#order = new Uint32Array(this.#memory.buffer, layout.order, layout.capacity);
     this.#words = new Uint32Array(this.#memory.buffer);
     const { optimizer } = this.#options.rule;
+    this.#places = stepPlaces(layout);
     this.#running = initialRunning(optimizer);
     this.#savedRunning = this.#running.slice();
     this.#placeData(data);
@@ -78,9 +101,9 @@ export class TilesProgram implements Program {
   }
 
   run({ block, batches, first, end }: StepRange, losses: Float64Array): number {
-    const lossAt = resultOffset(this.#layout, 'loss') / this.#layout.bytesPerNumber;
+    const { loss: lossAt } = this.#places;
     for (let index = first; index < end; index++) {
-      this.#step(batches.rowsOf(index), block.first_step + index, block.learning_rates[index]);
+      this.#step(batches, index, block.first_step + index, block.learning_rates[index]);
       const loss = this.#numbers[lossAt];
       losses[index] = loss;
       if (loss - loss !== 0) return index - first + 1;
@@ -89,20 +112,30 @@ export class TilesProgram implements Program {
     return end - first;
   }
 
-  #step(rows: Uint32Array, step: number, learningRate: number): void {
-    const { plan } = this.#layout;
+  #step(batches: Batches, index: number, step: number, learningRate: number): void {
+    const rows = batches.rows(index);
+    const start = batches.start(index);
+    for (let i = 0; i < rows; i++) this.#order[i] = batches.order[start + i];
+    if (rows !== this.#batchRows) this.#setBatchRows(rows);
+    const { optimizer, stepLow, stepHigh } = this.#places;
     const { entry, options } = this.#options.rule.optimizer;
-    this.#order.set(rows);
-    this.#setScalars(entry.step(options, this.#running, learningRate));
-    this.#setScalar('scale', reductionScale(plan.loss.entry, plan.reduction, rows.length, plan.output_size));
-    this.#setScalar('rows', rows.length);
-    this.#setScalar('unbias', rows.length / Math.max(rows.length - 1, 1));
-    this.#setWord('step_low', step);
-    this.#setWord('step_high', Math.floor(step / 2 ** 32));
-    this.#exports.step(rows.length);
+    const scalars = entry.step(options, this.#running, learningRate);
+    for (let i = 0; i < optimizer.length; i++) this.#numbers[optimizer[i].place] = scalars[optimizer[i].name];
+    this.#words[stepLow] = step;
+    this.#words[stepHigh] = Math.floor(step / 2 ** 32);
+    this.#exports.step(rows);
     if (this.#exports.update === undefined) return;
     this.#setScalar('clip_factor', this.#clipFactor());
-    this.#exports.update(rows.length);
+    this.#exports.update(rows);
+  }
+
+  /** What depends on the number of rows in the batch and nothing else. */
+  #setBatchRows(rows: number): void {
+    const { plan } = this.#layout;
+    this.#setScalar('scale', reductionScale(plan.loss.entry, plan.reduction, rows, plan.output_size));
+    this.#setScalar('rows', rows);
+    this.#setScalar('unbias', rows / Math.max(rows - 1, 1));
+    this.#batchRows = rows;
   }
 
   /** The norm from the sum of squares that the module made, or term by term where that sum is not to be trusted. */
@@ -260,10 +293,6 @@ export class TilesProgram implements Program {
     const length = this.#layout.plan.parameter_count;
     const slots = initialSlots.map((value) => new Float64Array(length).fill(value));
     this.restore({ parameters, slots, statistics, scalars: this.#running });
-  }
-
-  #setScalars(scalars: Readonly<Record<string, number>>): void {
-    for (const name in scalars) this.#setScalar(name, scalars[name]);
   }
 
   #setScalar(name: string, value: number): void {
