@@ -152,7 +152,7 @@ export const networkExamples = {
 
 export const networkInput = z
   .strictObject(networkShape)
-  .check(z.superRefine(checkOutputPair, { when: () => true }))
+  .check(z.superRefine(checkOutputPair, { when: () => true }), z.superRefine(checkOutputDropout, { when: () => true }))
   .meta({ id: 'NetworkDefinition', description: 'A network to define.', examples: Object.values(networkExamples) });
 
 export type NetworkInput = z.output<typeof networkInput>;
@@ -180,6 +180,17 @@ function checkOutputPair(value: unknown, context: z.RefinementCtx): void {
   if (reason === null) return;
   const params: CheckParams = { code: 'undefined_pair' };
   context.addIssue({ code: 'custom', path: ['loss'], params, message: `This loss is not defined here: ${reason}.` });
+}
+
+/** The outputs of the last layer are the answer: a loss of dropped ones would compare targets with 0. */
+function checkOutputDropout(value: unknown, context: z.RefinementCtx): void {
+  const { layers } = (value ?? {}) as Partial<NetworkInput>;
+  const last = Array.isArray(layers) ? layers.length - 1 : -1;
+  const dropout = (layers?.[last] as { dropout?: unknown } | null | undefined)?.dropout;
+  if (typeof dropout !== 'number' || dropout === 0) return;
+  const params: CheckParams = { code: 'not_allowed' };
+  const message = 'The last layer cannot have dropout: its outputs are the predictions. Put it on a hidden layer.';
+  context.addIssue({ code: 'custom', path: ['layers', last, 'dropout'], params, message });
 }
 
 /** RFC 6902, as far as a warning's remedy needs it. */

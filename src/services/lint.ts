@@ -133,15 +133,6 @@ export const lintRules = {
         ];
       }),
   },
-  dropout_on_output: {
-    description: 'Dropout on the output layer sets predictions themselves to 0 while training.',
-    check: ({ definition, last }) => {
-      if (!definition.layers[last].dropout) return [];
-      const detail =
-        'Dropout on the last layer drops predictions instead of features; the loss then compares targets with 0.';
-      return [{ pointer: at(last, 'dropout'), detail, patch: [{ op: 'remove', path: at(last, 'dropout') }] }];
-    },
-  },
 } as const satisfies Record<string, Rule>;
 
 /** The warnings of a valid definition, in the order of the rules. */

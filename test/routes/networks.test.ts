@@ -201,6 +201,16 @@ describe('a definition with mistakes', () => {
     ]);
   });
 
+  it('the last layer has no dropout', async () => {
+    const layers = [
+      { units: 2, dropout: 0.5 },
+      { units: 1, dropout: 0.5 },
+    ];
+    await expectRefused({ input_size: 2, layers, loss: 'mean_squared_error' }, [
+      { pointer: '/layers/1/dropout', code: 'not_allowed' },
+    ]);
+  });
+
   it('a layer has one normalisation at most', async () => {
     const layers = [{ units: 1, batch_norm: true, layer_norm: {} }];
     await expectRefused({ input_size: 1, layers, loss: 'mean_squared_error' }, [

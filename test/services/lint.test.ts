@@ -55,7 +55,6 @@ const cases: readonly (readonly [Rule, NetworkDefinition, string])[] = [
     network([layer(3, 'relu', { initializer: 'zeros' }), layer(1, 'linear')], 'huber'),
     '/layers/0/initializer',
   ],
-  ['dropout_on_output', network([layer(3, 'linear', { dropout: 0.5 })], 'huber'), '/layers/0/dropout'],
 ];
 
 describe('the lint', () => {
