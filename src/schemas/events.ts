@@ -21,11 +21,9 @@ export const eventList = listOf(event, 'EventList').meta({ description: 'A page,
 
 export const eventQuery = z.strictObject({
   limit: queryInteger(1, limits.max_page_size.default).default(100).meta({ description: 'The most events to return.' }),
-  after: queryInteger(0, Number.MAX_SAFE_INTEGER)
-    .default(0)
-    .meta({
-      description: 'Number of the last event already seen. In a stream the header `Last-Event-ID` counts instead.',
-    }),
+  after: queryInteger(0, Number.MAX_SAFE_INTEGER).default(0).meta({
+    description: 'Number of the last event already seen. In a stream the header `Last-Event-ID` counts instead.',
+  }),
 });
 
 /** What `text/event-stream` looks like. */

@@ -85,13 +85,10 @@ const summaryShape = {
     .string()
     .nullable()
     .meta({ description: 'The bug that was put into the backward pass on purpose; null for honest training.' }),
-  backend: z
-    .string()
-    .nullable()
-    .meta({
-      description:
-        'What computes it, once it runs: `wasm` (compiled) or `reference`; the event `backend_chosen` says why.',
-    }),
+  backend: z.string().nullable().meta({
+    description:
+      'What computes it, once it runs: `wasm` (compiled) or `reference`; the event `backend_chosen` says why.',
+  }),
   run_sha256: z
     .string()
     .nullable()

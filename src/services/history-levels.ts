@@ -3,9 +3,11 @@
  * aligned group of points, those that a sample with larger buckets would keep. So a curve over millions of points is
  * drawn without reading the points, and is the same as if they had been read.
  */
+
+import { guidingSeries } from '../schemas/history.ts';
 import type { PointChunk, Store } from '../store/store.ts';
 import type { Resolution } from './history-tail.ts';
-import { type PointBlock, Sampler } from './sampling.ts';
+import type { PointBlock } from './sampling.ts';
 
 /** Points per group, the coarsest first; powers of two, as the buckets are. */
 const levels = [4096, 64] as const;
@@ -20,14 +22,20 @@ const levelName = (resolution: Resolution, level: number): string => `${resoluti
 
 /** A block of points from a chunk; numbers of epochs and steps begin at 1. */
 export function blockOf({ resolution, first, count, series }: PointChunk, stepsPerEpoch: number): PointBlock {
-  const numbers = Float64Array.from({ length: count }, (_, i) => first + i);
-  const index = numbers.map((number) => number - 1);
-  return { index, ...placesOf(resolution as Resolution, numbers, series, stepsPerEpoch), series };
+  const index = indexOf(first, count);
+  return { index, ...placesOf(resolution as Resolution, index, series, stepsPerEpoch), series };
 }
 
-function placesOf(resolution: Resolution, numbers: Float64Array, series: PointChunk['series'], stepsPerEpoch: number) {
+function indexOf(first: number, count: number): Float64Array {
+  const index = new Float64Array(count);
+  for (let i = 0; i < count; i++) index[i] = first - 1 + i;
+  return index;
+}
+
+function placesOf(resolution: Resolution, index: Float64Array, series: PointChunk['series'], stepsPerEpoch: number) {
+  const numbers = index.map((value) => value + 1);
   if (resolution === 'epoch') return { step: series.step, epoch: numbers };
-  return { step: numbers, epoch: numbers.map((step) => Math.ceil(step / stepsPerEpoch)) };
+  return { step: numbers, epoch: index.map((value) => Math.floor(value / stepsPerEpoch) + 1) };
 }
 
 /**
@@ -41,7 +49,7 @@ export function storedChunks(
   return points.flatMap(pieces).flatMap((chunk) => {
     const resolution = chunk.resolution as Resolution;
     if (expected(resolution) < longHistory) return [chunk];
-    return [chunk, ...levels.map((level) => summary(chunk, level))];
+    return [chunk, ...summaries(chunk, resolution)];
   });
 }
 
@@ -53,68 +61,103 @@ function pieces(chunk: PointChunk): PointChunk[] {
   });
 }
 
-/** The first and the last point of the chunk are always in it: they say how far it reaches. */
-function summary(chunk: PointChunk, level: number): PointChunk {
-  const names = Object.keys(chunk.series);
-  const range = { first: chunk.first - 1, end: chunk.first - 1 + chunk.count, max_points: chunk.count };
-  const sampler = new Sampler(range, names, level);
-  sampler.add(blockOf(chunk, 1));
-  const { index, series } = sampler.finish();
-  const columns = names.map((name) => [name, Float64Array.from(series[name] as number[])] as const);
-  return {
-    resolution: levelName(chunk.resolution as Resolution, level),
-    first: chunk.first,
-    count: index.length,
-    series: { ...Object.fromEntries(columns), index: Float64Array.from(index) },
-  };
+/** The share of a chunk in every level: each is drawn from the next finer one, because their groups nest. */
+function summaries({ resolution: _, first, count, series }: PointChunk, resolution: Resolution): PointChunk[] {
+  let rows: PointChunk['series'] = { ...series, index: indexOf(first, count) };
+  return levels.toReversed().map((level) => {
+    rows = summary(rows, level);
+    return { resolution: levelName(resolution, level), first, count: rows.index.length, series: rows };
+  });
+}
+
+/**
+ * Of every group the points that a sample keeps, and the first and the last point, which say how far the rows reach.
+ * Plain loops over columns: a million points must not hold up the main thread.
+ */
+function summary(rows: PointChunk['series'], level: number): PointChunk['series'] {
+  const { index, ...series } = rows;
+  const keep = new Uint8Array(index.length);
+  keep[0] = 1;
+  keep[index.length - 1] = 1;
+  for (const [name, values] of Object.entries(series)) {
+    for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) keep[i] = 1;
+    if (guidingSeries.includes(name)) keepExtremes(index, values, level, keep);
+  }
+  const kept = new Uint32Array(keep.reduce((sum, flag) => sum + flag, 0));
+  for (let i = 0, next = 0; i < keep.length; i++) if (keep[i] === 1) kept[next++] = i;
+  return Object.fromEntries(Object.entries(rows).map(([name, values]) => [name, picked(values, kept)]));
+}
+
+function picked(values: Float64Array, rows: Uint32Array): Float64Array {
+  const chosen = new Float64Array(rows.length);
+  for (let i = 0; i < rows.length; i++) chosen[i] = values[rows[i]];
+  return chosen;
+}
+
+/** Marks the smallest and the largest finite value of every group, of equals the first. */
+function keepExtremes(index: Float64Array, values: Float64Array, level: number, keep: Uint8Array): void {
+  for (let i = 0; i < index.length; ) {
+    const end = (Math.floor(index[i] / level) + 1) * level;
+    let smallest = -1;
+    let largest = -1;
+    for (; i < index.length && index[i] < end; i++) {
+      if (!Number.isFinite(values[i])) continue;
+      if (smallest === -1 || values[i] < values[smallest]) smallest = i;
+      if (largest === -1 || values[i] > values[largest]) largest = i;
+    }
+    if (smallest !== -1) keep[smallest] = 1;
+    if (largest !== -1) keep[largest] = 1;
+  }
 }
 
 interface LevelRange {
   /** 0-based; the points `first ≤ index < end` are stored. */
   readonly first: number;
   readonly end: number;
-  /** Points per bucket of the sample that is drawn. */
-  readonly size: number;
 }
 
+export interface LevelBlocks extends LevelRange {
+  readonly blocks: readonly PointBlock[];
+}
+
+/** The levels from which a sample with buckets of this size can be drawn, the coarsest first. */
+export const levelsFor = (size: number): readonly number[] => levels.filter((level) => level <= size);
+
 /**
- * The whole buckets of a range from the coarsest level that is fine enough.
- * @returns the blocks and the points that they stand for; null when there is no such level, or it has a gap
+ * The whole groups of a range from a level.
+ * @returns null when there are none, or the level has a gap there
  */
 export async function readLevel(
   points: Store['points'],
-  job_id: string,
+  job: { readonly id: string; readonly stepsPerEpoch: number },
   resolution: Resolution,
+  level: number,
   range: LevelRange,
-  stepsPerEpoch: number,
-): Promise<{ readonly blocks: readonly PointBlock[]; readonly first: number; readonly end: number } | null> {
-  const level = levels.find((size) => size <= range.size);
-  const first = Math.ceil(range.first / range.size) * range.size;
-  const end = Math.floor(range.end / range.size) * range.size;
-  if (level === undefined || first >= end) return null;
+): Promise<LevelBlocks | null> {
+  const first = Math.ceil(range.first / level) * level;
+  const end = Math.floor(range.end / level) * level;
+  if (first >= end) return null;
   const blocks: PointBlock[] = [];
   let reached = first;
-  for await (const { series } of points.chunks(job_id, levelName(resolution, level), { to: end })) {
-    const { index, ...rest } = series;
+  // A chunk is stored under its first point; the chunk that holds the first one wanted begins before it.
+  const from = first + 1 - chunkPoints;
+  for await (const { series } of points.chunks(job.id, levelName(resolution, level), { from, to: end })) {
+    const { index } = series;
     const last = index[index.length - 1];
     if (last < first) continue;
     if (index[0] > reached) return null;
     reached = last + 1;
-    const numbers = index.map((value) => value + 1);
-    blocks.push(within({ index, ...placesOf(resolution, numbers, series, stepsPerEpoch), series: rest }, first, end));
+    const { index: inside, ...rest } = within(series, first, end);
+    blocks.push({ index: inside, ...placesOf(resolution, inside, rest, job.stepsPerEpoch), series: rest });
   }
   return reached < end ? null : { blocks, first, end };
 }
 
-/** Only the points `first ≤ index < end` of a block. */
-function within(block: PointBlock, first: number, end: number): PointBlock {
-  const inside = Array.from(block.index, (_, i) => i).filter((i) => block.index[i] >= first && block.index[i] < end);
-  const pick = (values: ArrayLike<number>) => Float64Array.from(inside, (i) => values[i]);
-  const series = Object.entries(block.series).map(([name, values]) => [name, pick(values)] as const);
-  return {
-    index: pick(block.index),
-    step: pick(block.step),
-    epoch: pick(block.epoch),
-    series: Object.fromEntries(series),
-  };
+/** The rows `first ≤ index < end`. */
+function within(series: PointChunk['series'], first: number, end: number): PointChunk['series'] {
+  const { index } = series;
+  if (index[0] >= first && index[index.length - 1] < end) return series;
+  const start = index.findIndex((value) => value >= first);
+  const stop = index.findLastIndex((value) => value < end) + 1;
+  return Object.fromEntries(Object.entries(series).map(([name, values]) => [name, values.subarray(start, stop)]));
 }

@@ -3,7 +3,7 @@ import { toWire } from '../schemas/common.ts';
 import type { HistoryQuery, LossHistory } from '../schemas/history.ts';
 import type { JobRecord, PointChunk, Store } from '../store/store.ts';
 import { seriesName } from '../training/metrics.ts';
-import { blockOf, readLevel } from './history-levels.ts';
+import { blockOf, levelsFor, readLevel } from './history-levels.ts';
 import type { HistoryTail, Resolution } from './history-tail.ts';
 import { bugMark, type KeptRequest } from './job-request.ts';
 import { type SampledPoints, Sampler } from './sampling.ts';
@@ -43,26 +43,30 @@ export async function readHistory(
   return { resolution, total_points, ...wireSample(sampler.finish(), total_points), ...bugMark(job) };
 }
 
-/** Whole buckets from a level where there is one, the rest point by point; in ascending order. */
+/** Whole groups from the coarsest level that is fine enough, the ends from the next finer one, the rest point by point. */
 async function addStored(
   { points }: Pick<Store, 'points'>,
   job: JobRecord,
   resolution: Resolution,
   sampler: Sampler,
-  { first, end }: { readonly first: number; readonly end: number },
+  range: { readonly first: number; readonly end: number },
 ): Promise<void> {
-  const stepsPerEpoch = stepsPerEpochOf(job);
-  const addPoints = async (from: number, to: number) => {
-    if (from >= to) return;
-    for await (const chunk of points.chunks(job.id, resolution, { from: from + 1, to })) {
-      sampler.add(blockOf(before(after(chunk, from), to), stepsPerEpoch));
+  const place = { id: job.id, stepsPerEpoch: stepsPerEpochOf(job) };
+  const addPoints = async (first: number, end: number) => {
+    for await (const chunk of points.chunks(job.id, resolution, { from: first + 1, to: end })) {
+      sampler.add(blockOf(before(after(chunk, first), end), place.stepsPerEpoch));
     }
   };
-  const level = await readLevel(points, job.id, resolution, { first, end, size: sampler.size }, stepsPerEpoch);
-  if (level === null) return addPoints(first, end);
-  await addPoints(first, level.first);
-  for (const block of level.blocks) sampler.add(block);
-  await addPoints(level.end, end);
+  const add = async (first: number, end: number, [level, ...finer]: readonly number[]): Promise<void> => {
+    if (first >= end) return;
+    if (level === undefined) return addPoints(first, end);
+    const found = await readLevel(points, place, resolution, level, { first, end });
+    if (found === null) return add(first, end, finer);
+    await add(first, found.first, finer);
+    for (const block of found.blocks) sampler.add(block);
+    await add(found.end, end, finer);
+  };
+  await add(range.first, range.end, levelsFor(sampler.size));
 }
 
 /** The part of a chunk behind the number `last`. */

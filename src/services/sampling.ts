@@ -68,15 +68,12 @@ export class Sampler {
   #bucket = -1;
   #always: Row[] = [];
 
-  /**
-   * @param names every series of the answer
-   * @param size points per bucket, a power of two; what fits `max_points` unless given
-   */
-  constructor(range: SampleRange, names: readonly string[], size?: number) {
+  /** @param names every series of the answer */
+  constructor(range: SampleRange, names: readonly string[]) {
     this.#range = range;
     this.#names = names;
     this.#guides = names.flatMap((name, column) => (guidingSeries.includes(name) ? [column] : []));
-    this.size = size ?? bucketSize(range, this.#guides.length);
+    this.size = bucketSize(range, this.#guides.length);
     this.#extremes = this.#guides.map(() => new Extremes());
   }
 
