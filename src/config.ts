@@ -61,6 +61,11 @@ export const limits = {
     description: 'Different texts of one column of a data set.',
   },
   max_classes: { default: 1_000, error: 'limit_exceeded', description: 'Classes of the target of a data set.' },
+  max_gradient_work: {
+    default: 2_000_000_000,
+    error: 'limit_exceeded',
+    description: 'Multiply-adds of one explained, checked or audited gradient.',
+  },
   max_event_streams: { default: 1_000, error: 'too_many_requests', description: 'Open server-sent event streams.' },
 } as const satisfies Record<string, Limit>;
 
@@ -93,7 +98,6 @@ const apiKeys = z
     error: 'must be keys of at least 16 printable characters without spaces, separated by commas',
   });
 
-export const roles = ['all', 'api', 'worker'] as const;
 export const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
 /** Setting → its schema (of the text in the environment), default and description. */
@@ -111,12 +115,7 @@ export const settings = {
       .regex(/^postgres(ql)?:\/\//, 'must be a postgres:// URL')
       .optional(),
     default: undefined,
-    description: 'PostgreSQL for many replicas; without it the state lives in DATA_DIR.',
-  },
-  ROLE: {
-    schema: z.enum(roles, `must be one of ${roles.join(', ')}`),
-    default: 'all',
-    description: 'all, api (no training) or worker (no HTTP API).',
+    description: 'PostgreSQL for the state, one server per database; without it the state lives in DATA_DIR.',
   },
   MAX_WORKERS: {
     schema: wholeNumber(1, 1024),
@@ -147,7 +146,6 @@ export interface Config {
   readonly port: number;
   readonly dataDir: string;
   readonly databaseUrl: string | undefined;
-  readonly role: (typeof roles)[number];
   readonly maxWorkers: number;
   readonly logLevel: (typeof logLevels)[number];
   readonly apiKeys: readonly string[];
@@ -220,7 +218,6 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     port: data.PORT,
     dataDir: data.DATA_DIR,
     databaseUrl: data.DATABASE_URL,
-    role: data.ROLE,
     maxWorkers: data.MAX_WORKERS,
     logLevel: data.LOG_LEVEL,
     apiKeys: data.API_KEYS ?? [],
