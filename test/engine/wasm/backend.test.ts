@@ -149,14 +149,13 @@ describe('a run that leaves the finite numbers', () => {
       definition: network([3, 4, 2]),
       setup: { optimizer: 'sgd' },
     });
+    data.inputs.fill(1);
     const [fast, plain] = [compiled(), reference()];
     for (const backend of [fast, plain]) {
       const state = backend.state();
       state.parameters.fill(-3e38, 0, plan.layers[0].weights.length);
       backend.restore(state);
     }
-    const inputs = data.inputs.fill(1);
-    expect(inputs.length).toBeGreaterThan(0);
     const divergence = plain.train(block).divergence;
     expect(divergence?.quantity).toBe('pre_activation');
     expect(fast.train(block).divergence).toEqual(divergence);
