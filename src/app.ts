@@ -8,6 +8,7 @@ import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import packageJson from '../package.json' with { type: 'json' };
 import { catalogRoutes } from '../routes/catalog.ts';
 import { datasetRoutes } from '../routes/datasets.ts';
+import { gradientRoutes } from '../routes/gradients.ts';
 import { jobResultRoutes } from '../routes/job-results.ts';
 import { jobRoutes } from '../routes/jobs.ts';
 import { networkRoutes } from '../routes/networks.ts';
@@ -44,6 +45,7 @@ const routes: readonly Routes[] = [
   datasetRoutes,
   jobRoutes,
   jobResultRoutes,
+  gradientRoutes,
   catalogRoutes,
   operationRoutes,
 ];

@@ -6,6 +6,7 @@ import { openStore } from '../store/open.ts';
 import { createPool } from '../training/pool.ts';
 import { createCatalog } from './catalog.ts';
 import { createDatasets, type Datasets } from './datasets.ts';
+import { createGradients, type Gradients } from './gradients/gradients.ts';
 import { createJobs, type Jobs } from './jobs.ts';
 import { type Log, silentLog } from './log.ts';
 import { createNetworks, type Networks } from './networks.ts';
@@ -15,6 +16,7 @@ export interface Services {
   readonly networks: Networks;
   readonly datasets: Datasets;
   readonly jobs: Jobs;
+  readonly gradients: Gradients;
   readonly catalog: Catalog;
   /** False while starting or stopping: new work is refused, and `/readyz` says so. */
   ready(): boolean;
@@ -38,6 +40,7 @@ export async function openServices(config: Config, log: Log = silentLog): Promis
     networks: createNetworks(store, config.limits),
     datasets,
     jobs,
+    gradients: createGradients(config.limits),
     catalog: createCatalog(config.limits),
     ready: () => closing === undefined,
     ping: () => store.ping(),

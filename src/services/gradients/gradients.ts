@@ -1,0 +1,71 @@
+/** Gradients: explained, held against central differences, and audited. All in float64 and without state. */
+import type { Limits } from '../../config.ts';
+import { checkGradients, checkPasses, checkThreshold } from '../../engine/gradient-check.ts';
+import { bugNames } from '../../engine/reference/bugs.ts';
+import { definedPairs, selfTestRow } from '../../engine/self-test.ts';
+import { toWire } from '../../schemas/common.ts';
+import type {
+  GradientAuditInput,
+  GradientAuditView,
+  GradientCheckInput,
+  GradientCheckView,
+  GradientsInput,
+  GradientsView,
+  SelfTestView,
+} from '../../schemas/gradients.ts';
+import { auditView } from './audit-view.ts';
+import { derivation } from './derivation.ts';
+import { admit } from './exercise.ts';
+import { explain } from './explain.ts';
+
+export interface Gradients {
+  explain(input: GradientsInput): GradientsView;
+  /** The same as a worked derivation in Markdown. */
+  derive(input: GradientsInput): string;
+  check(input: GradientCheckInput): GradientCheckView;
+  audit(input: GradientAuditInput): GradientAuditView;
+  selfTest(): Promise<SelfTestView>;
+}
+
+/** Truth and single bugs, each once in float64 and twice in float32 at most, and a few for telling bugs apart. */
+const auditPasses = 12 * bugNames.length;
+
+export function createGradients(limits: Limits): Gradients {
+  return {
+    explain(input) {
+      const { exercise, notes } = admit(input, limits, () => 1);
+      return explain(exercise, input.include, notes);
+    },
+    derive(input) {
+      return derivation(admit(input, limits, () => 1));
+    },
+    check(input) {
+      const { exercise, notes } = admit(input, limits, checkPasses);
+      const { loss, passed, tensors } = checkGradients(exercise.plan, exercise.values, exercise.data);
+      return {
+        passed,
+        threshold: checkThreshold,
+        loss: toWire(loss),
+        tensors: tensors.map((tensor) => ({
+          ...tensor,
+          index: [...tensor.index],
+          relative_error: toWire(tensor.relative_error),
+          backprop: toWire(tensor.backprop),
+          difference: toWire(tensor.difference),
+        })),
+        notes: [...notes],
+      };
+    },
+    audit: (input) => auditView(input, (asked) => admit(input, limits, () => auditPasses, asked)),
+    async selfTest() {
+      const results: SelfTestView['results'] = [];
+      for (const pair of definedPairs) {
+        const row = selfTestRow(pair);
+        results.push({ ...row, relative_error: toWire(row.relative_error) });
+        // Four milliseconds each: let other requests in between.
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      return { passed: results.every(({ passed }) => passed), threshold: checkThreshold, results };
+    },
+  };
+}
