@@ -6,6 +6,7 @@ import { sendPage } from '../src/http/pages.ts';
 import { idParams } from '../src/schemas/common.ts';
 import { eventList, eventQuery, eventStreamExample } from '../src/schemas/events.ts';
 import { historyQuery, lossHistory } from '../src/schemas/history.ts';
+import { answers } from '../src/schemas/job-answers.ts';
 import { checkpointList } from '../src/schemas/job-view.ts';
 import { parametersQuery, parametersView } from '../src/schemas/parameters.ts';
 import {
@@ -38,6 +39,7 @@ export const jobResultRoutes: Routes = async (app, { services }) => {
         response: { 200: lossHistory },
         responseDocs: {
           200: {
+            examples: answers.history,
             headers: fixed,
             media: {
               'text/csv': 'epoch,step,loss,learning_rate\n1,1,0.693,0.05\n',
@@ -67,7 +69,7 @@ export const jobResultRoutes: Routes = async (app, { services }) => {
         params,
         querystring: parametersQuery,
         response: { 200: parametersView },
-        responseDocs: { 200: { headers: fixed } },
+        responseDocs: { 200: { examples: answers.parameters, headers: fixed } },
         errors: ['wrong_state'],
       },
     },
@@ -87,6 +89,7 @@ export const jobResultRoutes: Routes = async (app, { services }) => {
         description: 'The points from which the job can go on and at which its parameters can be read, newest first.',
         params,
         response: { 200: checkpointList },
+        responseDocs: { 200: { examples: answers.checkpoints } },
       },
     },
     async (request) => services.jobs.checkpoints(request.params.id),
@@ -109,6 +112,7 @@ export const jobResultRoutes: Routes = async (app, { services }) => {
         response: { 200: eventList },
         responseDocs: {
           200: {
+            examples: answers.events,
             headers: { Link: 'The next page, with `rel="next"`.' },
             media: { [eventStreamType]: eventStreamExample },
           },
@@ -138,6 +142,7 @@ export const jobResultRoutes: Routes = async (app, { services }) => {
         body: predictInput,
         examples: predictExamples,
         response: { 200: prediction },
+        responseDocs: { 200: { examples: answers.prediction } },
         errors: ['wrong_state'],
       },
     },
@@ -159,6 +164,7 @@ export const jobResultRoutes: Routes = async (app, { services }) => {
         body: evaluateInput,
         examples: evaluateExamples,
         response: { 200: evaluation },
+        responseDocs: { 200: { examples: answers.evaluation } },
         errors: ['wrong_state'],
       },
     },

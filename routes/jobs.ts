@@ -4,6 +4,7 @@ import { waitPreference } from '../src/http/negotiation.ts';
 import { sendPage } from '../src/http/pages.ts';
 import { idParams } from '../src/schemas/common.ts';
 import { jobExamples, jobInput } from '../src/schemas/job.ts';
+import { answers } from '../src/schemas/job-answers.ts';
 import { jobList, jobListQuery, jobView } from '../src/schemas/job-view.ts';
 import { jobActions, namesOf } from '../src/training/states.ts';
 
@@ -11,14 +12,9 @@ const tags = ['jobs'];
 const params = idParams('job', 'job');
 
 const creationHeaders = z.looseObject({
-  'idempotency-key': z
-    .string()
-    .min(1)
-    .max(255)
-    .optional()
-    .meta({
-      description: 'A key of your own: the same request with the same key creates one job, however often it is sent.',
-    }),
+  'idempotency-key': z.string().min(1).max(255).optional().meta({
+    description: 'A key of your own: the same request with the same key creates one job, however often it is sent.',
+  }),
   prefer: z
     .string()
     .optional()
@@ -45,6 +41,7 @@ export const jobRoutes: Routes = async (app, { services, config }) => {
         responseDocs: {
           201: {
             description: 'The job is stored and will be trained, whatever happens to the service.',
+            examples: answers.job,
             headers: {
               Location: 'The path of the new job.',
               'Preference-Applied': 'The seconds that were waited at most.',
@@ -77,7 +74,9 @@ export const jobRoutes: Routes = async (app, { services, config }) => {
           'A page of jobs, newest first. `metadata[team]=a` keeps those with this label; several must all match.',
         querystring: jobListQuery,
         response: { 200: jobList },
-        responseDocs: { 200: { headers: { Link: 'The next page, with `rel="next"`; absent on the last.' } } },
+        responseDocs: {
+          200: { examples: answers.list, headers: { Link: 'The next page, with `rel="next"`; absent on the last.' } },
+        },
       },
     },
     async (request, reply) => sendPage(request, reply, await services.jobs.list(request.query)),
@@ -93,6 +92,7 @@ export const jobRoutes: Routes = async (app, { services, config }) => {
         description: 'State, progress, newest and best values, what can be done with it, and where its results are.',
         params,
         response: { 200: jobView },
+        responseDocs: { 200: { examples: answers.job } },
       },
     },
     async (request) => services.jobs.get(request.params.id),
@@ -128,6 +128,7 @@ export const jobRoutes: Routes = async (app, { services, config }) => {
           description: `${jobActions[action].description} Asking again changes nothing; a state in which it is not possible answers 409 with \`allowed_actions\`.`,
           params,
           response: { 200: jobView },
+          responseDocs: { 200: { examples: answers.job } },
           errors: ['wrong_state'],
         },
       },

@@ -126,9 +126,13 @@ const metadataParameter = /^metadata\[(.+)\]$/;
 
 export const jobListQuery = listQuery
   .extend({
-    state: jobState.optional().meta({ description: 'Only jobs in this state.' }),
+    state: z.enum(names(jobStates)).optional().meta({ description: 'Only jobs in this state.' }),
     network_id: z.string().min(1).optional().meta({ description: 'Only jobs of this network.' }),
     dataset_id: z.string().min(1).optional().meta({ description: 'Only jobs with this data set.' }),
+    'metadata[team]': z
+      .string()
+      .optional()
+      .meta({ description: 'Only jobs with this label; `metadata[key]=value` for any key, and for several.' }),
   })
   .catchall(z.string())
   .superRefine((query, context) => {
