@@ -216,7 +216,7 @@ class Scanner {
         if (isLast) this.#fail('the quote is never closed');
         return -1;
       }
-      if (at + 1 === this.#end && !isLast) return -1;
+      // At the end of the bytes nobody knows yet whether this quote closes; the caller then asks for more.
       if (bytes[at + 1] !== QUOTE || at + 1 >= this.#end) break;
       quoting = 2;
       at += 2;

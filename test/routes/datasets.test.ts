@@ -237,6 +237,17 @@ describe('an upload that cannot be used', () => {
     expect(readdirSync(join(folder, 'uploads'))).toEqual([]);
   });
 
+  it('too wide once its texts are features, is refused and leaves no blob', async () => {
+    const blobs = () =>
+      readdirSync(join(folder, 'blobs'), { recursive: true }).filter((name) => String(name).includes('part-'));
+    const before = blobs();
+    const rows = Array.from({ length: 10_001 }, (_, i) => `${'uvwxy'[i % 5]},${'vwxyz'[i % 5]},1\n`).join('');
+    const { body, status } = await upload(`a,b,y\n${rows}`);
+    expect([status, body.errors[0].detail]).toEqual([422, expect.stringContaining('100010 values')]);
+    expect(blobs()).toEqual(before);
+    expect(before.length).toBeGreaterThan(0);
+  });
+
   it('names several places at once, at most 20', async () => {
     const good = 'a,b\n1,2\n1,2\n';
     expect((await upload(`${good}x,2\n1,y\n`)).body.errors).toHaveLength(2);

@@ -47,6 +47,23 @@ describe('the reference columns', () => {
     expect([...scaled]).toEqual(Array(10).fill(0));
   });
 
+  it.each(names)(
+    'a column of one value, whatever it is and however often it occurs, becomes exactly 0 with scale 1: %s',
+    (name) => {
+      fc.assert(
+        fc.property(
+          fc.double({ noNaN: true, noDefaultInfinity: true }),
+          fc.integer({ min: 1, max: 300 }),
+          (value, rows) => {
+            const { scaling, scaled } = fitAndApply(name, column(...Array(rows).fill(value)));
+            expect(scaling.scale).toEqual([1]);
+            expect(scaled.every((x) => x === 0)).toBe(true);
+          },
+        ),
+      );
+    },
+  );
+
   it('keeps ordinary columns readable: mean and population standard deviation', () => {
     expect(fitScaling('standardize', column(1, 2, 3, 6))).toEqual({
       name: 'standardize',
