@@ -14,6 +14,7 @@ import {
   type RunSettings,
 } from './protocol.ts';
 import type { CodedError, RunRequest } from './request.ts';
+import { machine } from './revectorize.ts';
 import { Thread, type ThreadOptions } from './thread.ts';
 
 /**
@@ -167,7 +168,8 @@ class Pool implements TrainingPool {
 
   #threadOptions(niceness: number): ThreadOptions {
     const { entry = workerEntry, max_heap_mb } = this.#options;
-    return { entry, max_heap_mb, niceness };
+    const { revectorized } = machine();
+    return { entry, max_heap_mb, niceness, compiler: { revectorized } };
   }
 
   #createPlace(): Place {

@@ -163,31 +163,34 @@ function unitFor(largest: number): number {
   return unit;
 }
 
-/** Two passes, the second around the first's mean: sd² = (Σd² − (Σd)²/n) / n with d = x − mean. */
+/**
+ * mean = m + Σ(x − m)/n with m the rounded mean, sd² = Σ(x − mean)²/n. Three passes, because the sum of a million
+ * values loses digits, and a variance as the difference of two sums can come out negative.
+ */
 function standardize(data: FittedRows, { unit }: ColumnStatistics): ColumnScale[] {
-  const n = rowCount(data);
-  const mean = new Float64Array(data.columns);
-  eachValue(data, (x, column) => {
-    mean[column] += x * unit[column];
+  const center = meansOf(data, (x, column) => x * unit[column]);
+  const correction = meansOf(data, (x, column) => x * unit[column] - center[column]);
+  const corrected = center.map((value, column) => value + correction[column]);
+  const residual = corrected.map((value, column) => correction[column] - (value - center[column]));
+  const variance = meansOf(data, (x, column) => {
+    const d = x * unit[column] - corrected[column] - residual[column];
+    return d * d;
   });
-  for (let column = 0; column < data.columns; column += 1) mean[column] /= n;
-  const sum = new Float64Array(data.columns);
-  const squares = new Float64Array(data.columns);
-  eachValue(data, (x, column) => {
-    const d = x * unit[column] - mean[column];
-    sum[column] += d;
-    squares[column] += d * d;
-  });
-  return Array.from(mean, (center, column) => {
-    const correction = sum[column] / n;
-    const spread = Math.sqrt((squares[column] - sum[column] * correction) / n);
-    const corrected = center + correction;
-    const residual = correction - (corrected - center);
+  return Array.from(variance, (squared, column) => {
+    const spread = Math.sqrt(squared);
     // Only a column whose spread is lost in the last bits of its mean can tell the difference.
-    return spread < Math.abs(center) * 2 ** -20
-      ? { center: corrected, residual, spread }
-      : { center: corrected, spread };
+    const isLost = spread < Math.abs(corrected[column]) * 2 ** -20;
+    return { center: corrected[column], spread, ...(isLost && { residual: residual[column] }) };
   });
+}
+
+/** The mean over the rows of what `term` makes of each value, column by column. */
+function meansOf(data: FittedRows, term: (x: number, column: number) => number): Float64Array {
+  const sums = new Float64Array(data.columns);
+  eachValue(data, (x, column) => {
+    sums[column] += term(x, column);
+  });
+  return sums.map((sum) => sum / rowCount(data));
 }
 
 function robust(data: FittedRows, { unit }: ColumnStatistics): ColumnScale[] {

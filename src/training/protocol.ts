@@ -1,6 +1,7 @@
 /** Everything that passes between the pool and its worker threads: the shared control array and the messages. */
 import type { Data, FloatArray } from '../engine/backend.ts';
 import type { NetworkDefinition } from '../engine/definition.ts';
+import type { WasmOptions } from '../engine/wasm/backend.ts';
 import type { ConfusionMatrix } from './class-counts.ts';
 import type { MetricSpec } from './metrics.ts';
 import type {
@@ -192,4 +193,6 @@ export const defaultRunSettings: RunSettings = {
 export interface WorkerOptions {
   /** Added to the thread's nice value where the system has one per thread; 0 leaves it alone. */
   readonly niceness: number;
+  /** What V8 was found to do with compiled networks; see `prepareMachine`. */
+  readonly compiler: WasmOptions;
 }

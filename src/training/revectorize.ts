@@ -1,7 +1,3 @@
-/**
- * Sets V8 up for the compiled engine. Call once in a worker, before it compiles anything: the flags are process-wide
- * and take effect for modules compiled after them.
- */
 import { setFlagsFromString } from 'node:v8';
 import { probeFused, probeRevectorizer, type RevectorizerProbe } from '../engine/wasm/probe.ts';
 
@@ -11,6 +7,8 @@ export interface Machine extends RevectorizerProbe {
 }
 
 /**
+ * Sets V8 up for the compiled engine: the flags are process-wide and take effect for modules compiled after them.
+ *
  * `--no-liftoff`: the baseline compiler's code is slow and never left by a loop that is already running.
  * `--experimental-wasm-revectorize`: joins pairs of 128-bit vectors into 256-bit ones (x64, V8 13.1 and later). It is
  * taken back where the probe does not see both the same bits and a clear gain.
@@ -21,4 +19,12 @@ export function prepareMachine(): Machine {
   const probe = probeRevectorizer(() => performance.now());
   if (!probe.revectorized) setFlagsFromString('--no-experimental-wasm-revectorize');
   return { ...probe, fused: probeFused() };
+}
+
+let known: Machine | undefined;
+
+/** What this process runs on; found once, before its threads compile anything, because the flags hold for all of them. */
+export function machine(): Machine {
+  known ??= prepareMachine();
+  return known;
 }

@@ -19,9 +19,9 @@ export class Thread {
   readonly #worker: Worker;
   #failure: Error | null = null;
 
-  constructor({ entry, max_heap_mb, niceness }: ThreadOptions, events: ThreadEvents) {
+  constructor({ entry, max_heap_mb, niceness, compiler }: ThreadOptions, events: ThreadEvents) {
     this.#worker = new Worker(entry, {
-      workerData: { niceness } satisfies WorkerOptions,
+      workerData: { niceness, compiler } satisfies WorkerOptions,
       // What the process was started with (a debugger's port, a test runner's loader) is not for its threads.
       execArgv: [],
       resourceLimits: max_heap_mb === undefined ? {} : { maxOldGenerationSizeMb: max_heap_mb },

@@ -2,9 +2,11 @@
 import { readlinkSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { createBackend } from '../engine/backends.ts';
 import { codedError } from './coded-error.ts';
 import { answer } from './inference.ts';
 import type { FromWorker, RunEnd, ToWorker, WorkerOptions } from './protocol.ts';
+import type { CreateBackend } from './run.ts';
 import { Session } from './session.ts';
 
 const port = parentPort!;
@@ -16,9 +18,10 @@ function send(message: FromWorker, transfer: readonly ArrayBuffer[] = []): void 
 
 function carryOut({ request, checkpoint, control, settings }: ToWorker & { readonly type: 'run' }): RunEnd {
   try {
+    const create: CreateBackend = (...given) => createBackend(...given, options.compiler);
     const receive = (): ToWorker | undefined => receiveMessageOnPort(port)?.message;
     const now = performance.now.bind(performance);
-    return new Session(request, checkpoint, settings, { control, send, receive, now }).carryOut();
+    return new Session(request, checkpoint, settings, { control, send, receive, now }, create).carryOut();
   } catch (thrown) {
     const error = codedError(thrown);
     return { kind: 'error', stop_reason: error.code === 'out_of_memory' ? 'out_of_memory' : 'worker_crashed', error };
