@@ -64,6 +64,20 @@ describe('the reference columns', () => {
     },
   );
 
+  it('a million values whose sum is rounded many times are still constant, or nearly so, and never NaN', () => {
+    const values = new Float64Array(1_000_000).fill(0.3);
+    expect(fitScaling('standardize', { values, columns: 1 })).toEqual({
+      name: 'standardize',
+      shift: [0.3],
+      scale: [1],
+    });
+    values[7] = 0.30000000000000004;
+    const { scale } = fitScaling('standardize', { values, columns: 1 });
+    // One value of a million is one ulp (2^-54) away: sd = 2^-54·√(10^-6·(1 − 10^-6)), within the rounding of the mean.
+    const sd = 2 ** -54 * Math.sqrt(1e-6 * (1 - 1e-6));
+    expect(Math.abs(scale[0] - sd)).toBeLessThanOrEqual(sd * 1e-6);
+  });
+
   it('keeps ordinary columns readable: mean and population standard deviation', () => {
     expect(fitScaling('standardize', column(1, 2, 3, 6))).toEqual({
       name: 'standardize',
