@@ -3,7 +3,7 @@ import type { Routes } from '../src/app.ts';
 import { waitPreference } from '../src/http/negotiation.ts';
 import { sendPage } from '../src/http/pages.ts';
 import { idParams } from '../src/schemas/common.ts';
-import { jobExamples, jobInput } from '../src/schemas/job.ts';
+import { externalId, jobExamples, jobInput } from '../src/schemas/job.ts';
 import { answers } from '../src/schemas/job-answers.ts';
 import { jobList, jobListQuery, jobView } from '../src/schemas/job-view.ts';
 import { jobActions, namesOf } from '../src/training/states.ts';
@@ -33,7 +33,7 @@ export const jobRoutes: Routes = async (app, { services, config }) => {
         tags,
         summary: 'Train a network',
         description:
-          'Checks everything, stores the job and queues it; a worker trains it as soon as one is free. Network and data are ids or come inline. With `Prefer: wait=30` the answer comes when the job has ended, if that is in time. Equal requests train to equal bytes.',
+          'Checks everything, stores the job and queues it; a worker trains it as soon as one is free. Network and data are ids or come inline. With `Prefer: wait=30` the answer comes when the job has ended, if that is in time. Equal requests train to equal bytes. `PUT /v1/jobs/by-external-id/{key}` takes the same body and creates at most one job under a key of your own: 201, then 200 with the same job, or 422 when the job under that key trains something else.',
         headers: creationHeaders,
         body: jobInput,
         examples: jobExamples,
@@ -60,6 +60,24 @@ export const jobRoutes: Routes = async (app, { services, config }) => {
       if (seconds === undefined) return reply.send(created.body as never);
       reply.header('preference-applied', `wait=${Math.min(seconds, config.limits.max_wait_seconds)}`);
       return reply.send(await services.jobs.wait(created.id, seconds));
+    },
+  );
+
+  // Told in the description of createJob: as a path of its own, OpenAPI cannot tell it from /v1/jobs/{id}/pause.
+  app.put(
+    '/v1/jobs/by-external-id/:key',
+    {
+      schema: {
+        hide: true,
+        params: z.object({ key: externalId }),
+        body: jobInput,
+        response: { 200: jobView, 201: jobView },
+      },
+    },
+    async (request, reply) => {
+      const { id, replayed } = await services.jobs.put(request.params.key, request.body);
+      const job = await services.jobs.get(id);
+      return replayed ? reply.code(200).send(job) : reply.code(201).header('location', job.urls.self).send(job);
     },
   );
 

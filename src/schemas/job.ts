@@ -162,6 +162,13 @@ const trainingShape = {
     .meta({ description: 'Trains with this bug put into the backward pass; every answer of the job says so.' }),
 };
 
+/** As long as a part of a path may be. */
+export const externalId = z
+  .string()
+  .min(1)
+  .max(100)
+  .meta({ description: 'Your own key for the job, unique.', examples: ['order-4711'] });
+
 /** What only concerns how the job is run and found. */
 const handlingShape = {
   checkpoint: z
@@ -188,7 +195,7 @@ const handlingShape = {
     .max(100)
     .default(0)
     .meta({ description: 'Higher ones first; equals in order of arrival.' }),
-  external_id: z.string().min(1).max(200).optional().meta({ description: 'Your own key for the job, unique.' }),
+  external_id: externalId.optional(),
 };
 
 const xor = {

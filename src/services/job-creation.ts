@@ -1,6 +1,6 @@
 /** Creating a job: admitted, then stored with its place in the queue and its idempotency key before it is acknowledged. */
 import type { Limits } from '../config.ts';
-import { type Problem, ProblemError, refuse } from '../errors.ts';
+import { ProblemError, problemError } from '../errors.ts';
 import type { JobInput } from '../schemas/job.ts';
 import { newId } from '../store/ids.ts';
 import { newJob } from '../store/jobs.ts';
@@ -51,26 +51,68 @@ export async function createJob(
     const known = await store.idempotency.find({ key, scope, body_sha256 }, now());
     if (known !== undefined) return repeated(known);
   }
-  const admitted = await admit(input, context);
-  const job = await recordOf(context, admitted);
-  const body = JSON.stringify(
-    viewOf(newJob(job, 1), [{ state: 'queued', at: job.created_at, reason: null, attempt: 0 }], null, now()),
+  const outcome = await insert(
+    context,
+    await admit(input, context),
+    key === undefined ? undefined : { key, body_sha256 },
   );
-  const idempotency = key === undefined ? undefined : claimOf(key, body_sha256, job, body);
+  if ('body' in outcome) return outcome;
+  if (outcome.outcome !== 'external_id_taken') return answerRefusal(outcome, limits);
+  const detail = `The job ${outcome.record.id} has this external_id already.`;
+  throw problemError([{ pointer: '/external_id', code: 'not_allowed', detail }]);
+}
+
+/**
+ * Creates the job of a client's own key, unless it is there already.
+ * @throws {ProblemError} `idempotency_key_reused` when the job under this key trains something else
+ */
+export async function putJob(context: CreationContext, input: JobInput, external_id: string): Promise<CreatedJob> {
+  if (input.external_id !== undefined && input.external_id !== external_id) {
+    const detail = `external_id must be the key of the path, ${JSON.stringify(external_id)}, or be left out.`;
+    throw problemError([{ pointer: '/external_id', code: 'not_allowed', detail }]);
+  }
+  const admitted = await admit({ ...input, external_id }, context);
+  const outcome = await insert(context, admitted, undefined);
+  if ('body' in outcome) return outcome;
+  if (outcome.outcome !== 'external_id_taken') return answerRefusal(outcome, context.limits);
+  const { record } = outcome;
+  if (record.run_sha256 === runDigest(admitted.definition, admitted.plan, admitted.request)) {
+    return { id: record.id, body: '', replayed: true };
+  }
+  const detail = `The job ${record.id} has this external_id already, and trains something else.`;
+  throw new ProblemError('idempotency_key_reused', detail);
+}
+
+type Refused = Exclude<JobCreated, { outcome: 'created' }>;
+
+/** Stores the job with everything that belongs to it; what was put beside it is taken back when it is refused. */
+async function insert(
+  context: CreationContext,
+  admitted: AdmittedJob,
+  claim: { readonly key: string; readonly body_sha256: string } | undefined,
+): Promise<CreatedJob | Refused> {
+  const { store, now, limits } = context;
+  const job = await recordOf(context, admitted);
+  const queued = { state: 'queued', at: job.created_at, reason: null, attempt: 0 };
+  const body = JSON.stringify(viewOf(newJob(job, 1), [queued], null, now()));
   const { max_queue_seconds: patience } = admitted.request.limits;
   const outcome = await store.jobs.create({
     job,
-    idempotency,
+    idempotency: claim && claimOf(claim, job, body),
     max_waiting: limits.max_queue,
     deadline: patience === undefined ? undefined : job.created_at + 1000 * patience,
     events: [queuedEvent],
   });
   if (outcome.outcome === 'created') return { id: job.id, body, replayed: false };
   await store.blobs.deleteAll(jobPrefix(job.id));
-  return answerRefusal(outcome, limits);
+  return outcome;
 }
 
-function claimOf(key: string, body_sha256: string, { id, created_at }: NewJob, body: string): IdempotencyClaim {
+function claimOf(
+  { key, body_sha256 }: { readonly key: string; readonly body_sha256: string },
+  { id, created_at }: NewJob,
+  body: string,
+): IdempotencyClaim {
   const answer = { status: 201, headers: { location: `/v1/jobs/${id}` }, body };
   return { key, scope, body_sha256, answer, created_at, expires_at: created_at + keyLifetimeMs };
 }
@@ -111,24 +153,18 @@ function repeated(
   return { id: (JSON.parse(body) as { id: string }).id, body, replayed: true };
 }
 
-function answerRefusal(outcome: Exclude<JobCreated, { outcome: 'created' }>, { max_queue }: Limits): CreatedJob {
-  const problem = (pointer: string, code: Problem['code'], detail: string) => refuse([{ pointer, code, detail }]);
+function answerRefusal(outcome: Exclude<Refused, { outcome: 'external_id_taken' }>, { max_queue }: Limits): CreatedJob {
   switch (outcome.outcome) {
     case 'queue_full': {
       const detail = `${outcome.waiting} jobs are waiting already.`;
-      throw new ProblemError('too_many_requests', detail, {
-        limit: { name: 'max_queue', value: max_queue },
-        retry_after: 5,
-      });
+      const limit = { name: 'max_queue', value: max_queue };
+      throw new ProblemError('too_many_requests', detail, { limit, retry_after: 5 });
     }
-    case 'external_id_taken':
-      problem('/external_id', 'not_allowed', `The job ${outcome.record.id} has this external_id already.`);
-      break;
-    case 'dataset_not_found':
-      problem('/dataset_id', 'not_found', 'The data set has been deleted.');
-      break;
+    case 'dataset_not_found': {
+      const detail = 'The data set has been deleted.';
+      throw problemError([{ pointer: '/dataset_id', code: 'not_found', detail }]);
+    }
     default:
       return repeated(outcome);
   }
-  throw new TypeError('unreachable');
 }

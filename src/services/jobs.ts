@@ -23,9 +23,10 @@ import { digestOf } from './digest.ts';
 import { followJob, type StreamItem, waitForJob, wireEvent } from './event-stream.ts';
 import { JobFeed } from './feed.ts';
 import { readHistory } from './history.ts';
+import { type Housekeeping, startHousekeeping } from './housekeeping.ts';
 import { actOn, removeJob, requireJob } from './job-actions.ts';
 import { type DatasetSource, readerOf } from './job-admission.ts';
-import { type CreatedJob, createJob } from './job-creation.ts';
+import { type CreatedJob, createJob, putJob } from './job-creation.ts';
 import { type KeptRequest, runRequest } from './job-request.ts';
 import { stateOf } from './job-transitions.ts';
 import { summaryOf, urlsOf, viewOf } from './job-view.ts';
@@ -52,6 +53,8 @@ export interface Tagged<Content> {
 
 export interface Jobs {
   create(input: JobInput, idempotency_key?: string): Promise<CreatedJob>;
+  /** Creates the job of a client's own key, or finds it. */
+  put(external_id: string, input: JobInput): Promise<CreatedJob>;
   get(id: string): Promise<JobView>;
   list(query: JobListQuery): Promise<WirePage<JobSummary>>;
   act(id: string, action: JobAction): Promise<JobView>;
@@ -84,6 +87,7 @@ export function createJobs({ store, pool, datasets, limits, log, now = Date.now 
   const context = { store, pool, datasets, limits, models, feed, scheduler, now };
   const live = (id: string) => scheduler.runOf(id)?.live ?? null;
   let streams = 0;
+  let housekeeping: Housekeeping | undefined;
 
   async function startRun(job: JobRecord, handlers: RunHandlers, checkpoint: Uint8Array | null): Promise<RunHandle> {
     const arrays = await readArrays(store, datasets, job);
@@ -113,6 +117,11 @@ export function createJobs({ store, pool, datasets, limits, log, now = Date.now 
   return {
     async create(input, key) {
       const created = await createJob(context, input, key);
+      if (!created.replayed) scheduler.wake();
+      return created;
+    },
+    async put(external_id, input) {
+      const created = await putJob(context, input, external_id);
       if (!created.replayed) scheduler.wake();
       return created;
     },
@@ -180,10 +189,13 @@ export function createJobs({ store, pool, datasets, limits, log, now = Date.now 
     },
     predict: (id, inputs) => predict(context, id, inputs),
     evaluate: (id, input) => evaluate(context, id, input),
-    start: () => scheduler.start(),
+    async start() {
+      await scheduler.start();
+      housekeeping = startHousekeeping(store, log, now);
+    },
     async close() {
       feed.close();
-      await scheduler.close();
+      await Promise.all([scheduler.close(), housekeeping?.close()]);
     },
   };
 }

@@ -265,6 +265,30 @@ describe('Idempotency-Key', () => {
   });
 });
 
+describe('PUT /v1/jobs/by-external-id', () => {
+  const put = (key: string, body: object) => running.request.put(`/v1/jobs/by-external-id/${key}`).send(body);
+
+  it('creates one job however often it is sent, also at the same time', async () => {
+    const answers = await Promise.all(Array.from({ length: 5 }, () => put('order-1', job)));
+    expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 200, 200, 200, 201]);
+    expect(new Set(answers.map(({ body }) => body.id)).size).toBe(1);
+    expect(answers[0]!.body.external_id).toBe('order-1');
+  });
+
+  it('refuses another job under the same key, and another key in the body', async () => {
+    await put('order-2', job).expect(201);
+    const other = await put('order-2', { ...job, seed: 77 }).expect(422);
+    expect(other.body.code).toBe('idempotency_key_reused');
+    const twoKeys = await put('order-3', { ...job, external_id: 'order-4' }).expect(422);
+    expect(twoKeys.body.errors).toMatchObject([{ pointer: '/external_id', code: 'not_allowed' }]);
+    const posted = await running.request
+      .post('/v1/jobs')
+      .send({ ...job, external_id: 'order-2' })
+      .expect(422);
+    expect(posted.body.errors).toMatchObject([{ pointer: '/external_id', code: 'not_allowed' }]);
+  });
+});
+
 describe('GET /v1/jobs', () => {
   it('pages through all jobs by its Link, newest first and each once', async () => {
     const made: string[] = [];

@@ -1,0 +1,29 @@
+import { expect, it } from 'vitest';
+import { startHousekeeping } from '../../src/services/housekeeping.ts';
+import { silentLog } from '../../src/services/log.ts';
+
+const hour = 3600 * 1000;
+
+it('forgets expired keys and blobs that are older than anything still on its way', async () => {
+  const calls: [string, number][] = [];
+  const store = {
+    idempotency: { find: async () => undefined, sweep: async (now: number) => calls.push(['keys', now]) },
+    sweepBlobs: async (before: number) => calls.push(['blobs', before]),
+  };
+  await startHousekeeping(store, silentLog, () => 5 * hour).close();
+  expect(calls).toEqual([
+    ['keys', 5 * hour],
+    ['blobs', 4 * hour],
+  ]);
+});
+
+it('survives a storage that fails, and says so', async () => {
+  const warnings: string[] = [];
+  const store = {
+    idempotency: { find: async () => undefined, sweep: () => Promise.reject(new Error('busy')) },
+    sweepBlobs: async () => 0,
+  };
+  const log = { ...silentLog, warn: (_fields: object, message: string) => warnings.push(message) };
+  await startHousekeeping(store, log, () => 0).close();
+  expect(warnings).toHaveLength(1);
+});
