@@ -2,10 +2,8 @@
 import type { Limits } from '../config.ts';
 import { type Features, featureMismatch } from '../datasets/features.ts';
 import type { Plan } from '../engine/backend.ts';
-import type { Parameters } from '../engine/definition.ts';
-import type { LossName, LossSpec } from '../engine/losses.ts';
-import { fromWire, ParameterShapeError } from '../engine/parameters.ts';
-import { estimate, type InitialParameters, plan } from '../engine/plan.ts';
+import type { LossName } from '../engine/losses.ts';
+import { estimate, plan } from '../engine/plan.ts';
 import { type Bug, bugs } from '../engine/reference/bugs.ts';
 import { type Problem, refuse } from '../errors.ts';
 import type { JobInput } from '../schemas/job.ts';
@@ -16,28 +14,8 @@ import { targetKind } from '../training/target-kind.ts';
 import { dataProblems, type LabelledRows } from './data-checks.ts';
 import { digestOf } from './digest.ts';
 import { type AdmittedJob, arraysOf, keptRequest } from './job-request.ts';
+import { type DatasetSource, findInitial, findRows, type ModelSource, missing } from './job-sources.ts';
 import { inputOf, networkProblems, over } from './networks.ts';
-
-/** Where the rows of stored data sets come from. */
-export interface DatasetSource {
-  /**
-   * The rows on shared memory, the targets in the form that the network needs; `undefined` when there is no such data set.
-   * @param network unknown: only whether the data set is there matters then
-   */
-  load(
-    id: string,
-    network?: { readonly loss: LossSpec; readonly output_size: number },
-  ): Promise<LabelledRows | undefined>;
-}
-
-/** Where the parameters of other jobs come from. */
-export interface ModelSource {
-  /** Definition and parameters of a checkpoint; `undefined` when there is no such job or checkpoint. */
-  startFrom(
-    job_id: string,
-    step: number | undefined,
-  ): Promise<{ readonly wire: Parameters; readonly step: number } | undefined>;
-}
 
 export interface AdmissionSources {
   readonly store: Pick<Store, 'networks'>;
@@ -45,12 +23,6 @@ export interface AdmissionSources {
   readonly models: ModelSource;
   readonly limits: Limits;
 }
-
-const missing = (pointer: string, kind: string, id: string): Problem => ({
-  pointer,
-  code: 'not_found',
-  detail: `There is no ${kind} with the id ${JSON.stringify(id)}.`,
-});
 
 /**
  * Checks a job whose fields are well formed.
@@ -105,27 +77,6 @@ async function findNetwork(
   const record = await store.networks.get(network_id as string);
   if (record === undefined) problems.push(missing('/network_id', 'network', network_id as string));
   return record === undefined ? null : inputOf(record);
-}
-
-/** What decides the form of the targets of a stored data set. */
-export const readerOf = ({ loss, output_size }: Plan) => ({ loss: loss.name as LossName, output_size });
-
-interface Search {
-  readonly planned: Plan | null;
-  readonly sources: Pick<AdmissionSources, 'datasets'>;
-  readonly problems: Problem[];
-}
-
-/** Inline rows, or those of a stored data set. */
-export async function findRows(
-  { data, dataset_id }: { readonly data?: LabelledRows | undefined; readonly dataset_id?: string | undefined },
-  pointer: string,
-  { planned, sources, problems }: Search,
-): Promise<LabelledRows | null> {
-  if (dataset_id === undefined) return data ?? null;
-  const loaded = await sources.datasets.load(dataset_id, planned === null ? undefined : readerOf(planned));
-  if (loaded === undefined) problems.push(missing(`${pointer}/dataset_id`, 'data set', dataset_id));
-  return loaded ?? null;
 }
 
 /** Rows that are left to train on. */
@@ -251,58 +202,4 @@ function memoryProblems(input: JobInput, planned: Plan, data: LabelledRows, limi
   const engine = estimate(planned, { batch_size, optimizer: input.optimizer }).total;
   const rows = 2 * (data.inputs.values.byteLength + data.targets.values.byteLength);
   return over(limits, 'max_memory_bytes', engine + rows, '/batch_size', 'Training would need about', 'bytes');
-}
-
-interface Initial {
-  readonly values: InitialParameters;
-  readonly origin: NonNullable<ReturnType<typeof keptRequest>['initial_parameters']>;
-}
-
-async function findInitial(
-  { initial_parameters: given }: JobInput,
-  planned: Plan,
-  { models }: AdmissionSources,
-  problems: Problem[],
-): Promise<Initial | null> {
-  if (given === undefined) return null;
-  if (given.job_id === undefined) {
-    const values = readParameters(planned, given.layers, '/initial_parameters', problems);
-    return values && { values, origin: { given: true } };
-  }
-  const start = await models.startFrom(given.job_id, given.step);
-  if (start === undefined) {
-    const what = given.step === undefined ? 'trained job' : `checkpoint of step ${given.step} of a job`;
-    problems.push(missing('/initial_parameters/job_id', what, given.job_id));
-    return null;
-  }
-  const values = readParameters(planned, start.wire.layers, '/initial_parameters/job_id', problems);
-  return values && { values, origin: { job_id: given.job_id, step: start.step } };
-}
-
-/** Matrices of the wire as flat buffers; what does not fit is reported with its shape. */
-export function readParameters(
-  planned: Plan,
-  layers: unknown,
-  pointer: string,
-  problems: Problem[],
-): InitialParameters | null {
-  if (!Array.isArray(layers)) {
-    problems.push({
-      pointer: `${pointer}/layers`,
-      code: 'wrong_type',
-      detail: 'layers must be an array, one object per layer.',
-    });
-    return null;
-  }
-  try {
-    return fromWire(planned, { layers });
-  } catch (error) {
-    if (!(error instanceof ParameterShapeError)) throw error;
-    const inBody = !pointer.endsWith('/job_id');
-    for (const { path, expected, found } of error.problems) {
-      const detail = `${inBody ? '' : `${path}: `}The network needs ${expected}, but this is ${found}.`;
-      problems.push({ pointer: inBody ? `${pointer}${path}` : pointer, code: 'shape_mismatch', detail });
-    }
-    return null;
-  }
 }

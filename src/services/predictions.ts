@@ -9,8 +9,9 @@ import { type MetricName, type MetricSpec, metricProblem } from '../training/met
 import type { TrainingPool } from '../training/pool.ts';
 import type { TargetKind } from '../training/target-kind.ts';
 import { dataProblems, inputProblems } from './data-checks.ts';
-import { type DatasetSource, featureProblems, findRows } from './job-admission.ts';
+import { featureProblems } from './job-admission.ts';
 import { bugMark, type KeptRequest } from './job-request.ts';
+import { type DatasetSource, findRows } from './job-sources.ts';
 import type { JobModel, Models } from './models.ts';
 import { numbers } from './parameters.ts';
 import { wireSeries } from './wire-values.ts';

@@ -8,7 +8,7 @@ import { type Problem, refuse } from '../../errors.ts';
 import type { Matrix } from '../../schemas/data.ts';
 import { definitionOf, type NetworkInput } from '../../schemas/network.ts';
 import { dataProblems } from '../data-checks.ts';
-import { readParameters } from '../job-admission.ts';
+import { readParameters } from '../job-sources.ts';
 import { networkProblems, over } from '../networks.ts';
 
 export interface ExerciseInput {
