@@ -12,6 +12,9 @@ export interface SchedulerContext extends RunContext {
   readonly log: Log;
 }
 
+/** The only process of a store holds its leases until it is gone, and the next one takes them all. */
+const neverMs = Number.MAX_SAFE_INTEGER - 1;
+
 /** How long the storage is left alone after it has failed. */
 const storageRetryMs = 1_000;
 /** How often jobs are looked for that have waited too long. */
@@ -84,7 +87,7 @@ export class Scheduler {
       while (this.#again && !this.#closing) {
         this.#again = false;
         while (this.#runs.size < pool.workers && !this.#closing) {
-          const claim = { owner: this.#owner, now: now(), lease_expires_at: Number.MAX_SAFE_INTEGER };
+          const claim = { owner: this.#owner, now: now(), lease_expires_at: neverMs };
           const job = await store.queue.claim({
             ...claim,
             events: [{ type: 'state', data: { state: 'running', reason: null } }],

@@ -1,8 +1,10 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import supertest from 'supertest';
 import { afterAll, describe, expect, it } from 'vitest';
-import { openStore } from '../../src/store/open.ts';
 import { startApp } from '../support/app.ts';
 import { endless, follow, job, long, network, submit, train, untilProgress, untilState } from '../support/jobs.ts';
 
@@ -17,6 +19,29 @@ function freshDirectory(): string {
 afterAll(() => {
   for (const directory of directories) rmSync(directory, { recursive: true, force: true });
 });
+
+/** The service as a process of its own, which can be killed. */
+async function spawnServer(DATA_DIR: string): Promise<{ readonly port: number; kill(): Promise<void> }> {
+  const entry = new URL('../../src/server.ts', import.meta.url).pathname;
+  const env = { PATH: '', PORT: '0', MAX_WORKERS: '1', DATA_DIR };
+  const child = spawn(process.execPath, [entry], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const ready = Promise.withResolvers<number>();
+  let output = '';
+  // Read to the end, so that the process never writes into a closed pipe.
+  child.stdout.on('data', (chunk) => {
+    output += String(chunk);
+    const port = /ready on http:\/\/127\.0\.0\.1:(\d+)/.exec(output)?.[1];
+    if (port !== undefined) ready.resolve(Number(port));
+  });
+  child.once('exit', () => ready.reject(new Error(`the service has ended: ${output}`)));
+  return { port: await ready.promise, kill: () => killed(child) };
+}
+
+async function killed(child: ReturnType<typeof spawn>): Promise<void> {
+  const exit = once(child, 'exit');
+  child.kill('SIGKILL');
+  await exit;
+}
 
 describe('after a restart', () => {
   it('networks, jobs, histories, parameters and idempotency keys are still there', async () => {
@@ -72,25 +97,25 @@ describe('after a restart', () => {
     await after.stop();
   });
 
-  it('a job that a process died with is taken up again', async () => {
+  it('a job whose process was killed goes on from its last checkpoint, to the bytes and the history of an undisturbed run', async () => {
     const DATA_DIR = freshDirectory();
-    const store = await openStore({ data_dir: DATA_DIR });
-    await store.close();
-    const before = await startApp({ DATA_DIR });
-    const blocker = await submit(before, endless);
-    const { id } = await submit(before, job);
-    await untilState(before, blocker.id, 'running');
-    await before.request.post(`${blocker.urls.self}/pause`).expect(200);
-    await before.stop();
-    // What a process leaves behind that is killed just after it has claimed the job.
-    const killed = await openStore({ data_dir: DATA_DIR });
-    const left = await killed.jobs.get(id);
-    if (left?.state === 'queued') await killed.queue.claim({ owner: 'killed', now: 0, lease_expires_at: 1 });
-    await killed.close();
+    const body = { ...long, checkpoint: { every_epochs: 500 } };
+    const server = await spawnServer(DATA_DIR);
+    const { body: submitted } = await supertest(`http://127.0.0.1:${server.port}`)
+      .post('/v1/jobs')
+      .send(body)
+      .expect(201);
+    for await (const { event } of follow(server, submitted.id)) if (event === 'checkpoint') break;
+    await server.kill();
     const after = await startApp({ DATA_DIR });
-    for await (const { event } of follow(after, id)) if (event === 'end') break;
-    const { body } = await after.request.get(`/v1/jobs/${id}`);
-    expect(body.state).toBe('succeeded');
+    for await (const { event } of follow(after, submitted.id)) if (event === 'end') break;
+    const { body: done } = await after.request.get(submitted.urls.self);
+    const undisturbed = await train(after, body);
+    expect(done).toMatchObject({ state: 'succeeded', attempt: 2, parameters_sha256: undisturbed.parameters_sha256 });
+    const reasons = done.transitions.map(({ state, reason }: Record<string, string>) => [state, reason]);
+    expect(reasons[2]).toEqual(['queued', 'restart']);
+    const history = async (path: string) => (await after.request.get(`${path}?resolution=step&max_points=10000`)).body;
+    expect(await history(done.urls.loss_history)).toEqual(await history(undisturbed.urls.loss_history));
     await after.stop();
   });
 });
