@@ -1,5 +1,5 @@
-import type { Routes } from '../src/app.ts';
 import { type Catalog, catalog } from '../src/schemas/catalog.ts';
+import type { Routes } from './plugin.ts';
 
 export const catalogRoutes: Routes = async (app, { services }) => {
   app.get(

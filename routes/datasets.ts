@@ -1,6 +1,5 @@
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
-import type { Routes } from '../src/app.ts';
 import { sendPage } from '../src/http/pages.ts';
 import { idParams, listQuery } from '../src/schemas/common.ts';
 import {
@@ -16,6 +15,7 @@ import {
   uploadQuery,
 } from '../src/schemas/dataset.ts';
 import { uploadMediaTypes } from '../src/services/datasets.ts';
+import type { Routes } from './plugin.ts';
 
 const tags = ['datasets'];
 const params = idParams('data set', 'ds');

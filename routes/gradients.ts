@@ -1,4 +1,3 @@
-import type { Routes } from '../src/app.ts';
 import { defaultLimits } from '../src/config.ts';
 import { preferredType } from '../src/http/negotiation.ts';
 import {
@@ -12,6 +11,7 @@ import {
   selfTestView,
 } from '../src/schemas/gradients.ts';
 import { createGradients } from '../src/services/gradients/gradients.ts';
+import type { Routes } from './plugin.ts';
 
 const tags = ['gradients'];
 const [json, markdown] = ['application/json', 'text/markdown'] as const;

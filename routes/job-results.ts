@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import type { Routes } from '../src/app.ts';
 import { connectionSignal, eventStreamType, lastEventId, sendEvents } from '../src/http/event-stream.ts';
 import { preferredType, sendText } from '../src/http/negotiation.ts';
 import { sendPage } from '../src/http/pages.ts';
@@ -18,6 +17,7 @@ import {
   prediction,
 } from '../src/schemas/prediction.ts';
 import { historyTexts, sentEvents } from '../src/services/representations.ts';
+import type { Routes } from './plugin.ts';
 
 const tags = ['jobs'];
 const params = idParams('job', 'job');

@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import type { Routes } from '../src/app.ts';
 import { waitPreference } from '../src/http/negotiation.ts';
 import { sendPage } from '../src/http/pages.ts';
 import { idParams } from '../src/schemas/common.ts';
@@ -7,6 +6,7 @@ import { externalId, jobExamples, jobInput } from '../src/schemas/job.ts';
 import { answers } from '../src/schemas/job-answers.ts';
 import { jobList, jobListQuery, jobView } from '../src/schemas/job-view.ts';
 import { jobActions, namesOf } from '../src/training/states.ts';
+import type { Routes } from './plugin.ts';
 
 const tags = ['jobs'];
 const params = idParams('job', 'job');

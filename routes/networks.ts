@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import type { Routes } from '../src/app.ts';
 import { sendPage } from '../src/http/pages.ts';
 import { idParams, listQuery, queryFlag } from '../src/schemas/common.ts';
 import { networkExamples, networkInput, networkList, networkPreview, networkView } from '../src/schemas/network.ts';
 import { describeNetwork } from '../src/services/networks.ts';
+import type { Routes } from './plugin.ts';
 
 const tags = ['networks'];
 const params = idParams('network', 'net');

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import packageJson from '../package.json' with { type: 'json' };
-import type { Routes } from '../src/app.ts';
 import { metricsMediaType, metricsText } from '../src/http/metrics.ts';
 import { health, version } from '../src/schemas/operations.ts';
 import { checkReadiness } from '../src/services/readiness.ts';
+import type { Routes } from './plugin.ts';
 
 const tags = ['operations'];
 /** Probes are open also where the service has API keys. */

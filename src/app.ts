@@ -3,7 +3,6 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import helmet from '@fastify/helmet';
 import swaggerUi from '@fastify/swagger-ui';
-import type { FastifyPluginAsyncZod } from '@fastify/type-provider-zod';
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import packageJson from '../package.json' with { type: 'json' };
 import { catalogRoutes } from '../routes/catalog.ts';
@@ -13,6 +12,7 @@ import { jobResultRoutes } from '../routes/job-results.ts';
 import { jobRoutes } from '../routes/jobs.ts';
 import { networkRoutes } from '../routes/networks.ts';
 import { operationRoutes } from '../routes/operations.ts';
+import type { Routes } from '../routes/plugin.ts';
 import type { Config } from './config.ts';
 import { ProblemError } from './errors.ts';
 import { requireApiKey } from './http/authentication.ts';
@@ -24,17 +24,6 @@ import { answerBrokenRequest, answerProblems, sendProblem } from './http/problem
 import { validatorCompiler } from './http/validation.ts';
 import type { Services } from './services/services.ts';
 import { StoreError } from './store/store.ts';
-
-export type { Services } from './services/services.ts';
-
-export interface RouteContext {
-  readonly services: Services;
-  readonly config: Config;
-  readonly [option: string]: unknown;
-}
-
-/** A file in routes/ exports one of these. */
-export type Routes = FastifyPluginAsyncZod<RouteContext & Record<never, never>>;
 
 /** Milliseconds: for the headers, for a request of the largest size to arrive, and to outlive a load balancer's usual 60 s. */
 const timeouts = { headers: 30_000, request: 120_000, keepAlive: 72_000 };
