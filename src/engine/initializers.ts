@@ -4,7 +4,7 @@
  * Weights are drawn in float64 from (seed, initialization, layer, index) and rounded once to the network's precision,
  * so float32 and float64 networks start from the same weights. fan_in inputs and fan_out units per layer.
  */
-import type { OptionTable, OptionValues, Spec } from './options.ts';
+import type { AnyOptions, OptionTable, OptionValues, Spec } from './options.ts';
 import { normal, uniform } from './prng.ts';
 
 /** Where a layer's random numbers come from. */
@@ -13,9 +13,6 @@ export interface DrawKey {
   /** 1-based number of the layer. */
   readonly layer: number;
 }
-
-// biome-ignore lint/suspicious/noExplicitAny: entries with different option tables share this interface, as in `resolve`.
-type AnyOptions = any;
 
 export interface Initializer<Options = AnyOptions> {
   readonly formula: string;

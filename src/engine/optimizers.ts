@@ -22,7 +22,7 @@ import {
   rmspropOptions,
   sgdOptions,
 } from './optimizer-options.ts';
-import { type OptionTable, type OptionValues, type Resolved, resolve, type Spec } from './options.ts';
+import { type AnyOptions, type OptionTable, type OptionValues, type Resolved, resolve, type Spec } from './options.ts';
 
 /** A moment kept for every parameter. */
 export interface Slot {
@@ -45,9 +45,6 @@ export interface Updated<T> {
   readonly parameter: T;
   readonly slots: readonly T[];
 }
-
-// biome-ignore lint/suspicious/noExplicitAny: entries with different option tables share this interface, as in `resolve`.
-type AnyOptions = any;
 
 export interface Optimizer<Options = AnyOptions> {
   readonly formula: string;

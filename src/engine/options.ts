@@ -28,6 +28,13 @@ export type OptionValues<O extends OptionTable> = {
   readonly [K in keyof O]: O[K] extends BooleanOption ? boolean : number;
 };
 
+/**
+ * The options of an entry that is known only by its table's interface. Its functions take the options of their own
+ * entry, and a function of narrower parameters is not a function of a union of them, so no exact type fits all entries.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: see above; `resolve` fills in exactly the options that the entry declares.
+export type AnyOptions = any;
+
 /** What a client may write: options with a default may be left out. */
 export type OptionInput<O extends OptionTable> = {
   readonly [K in keyof O as O[K] extends { readonly default: unknown } ? never : K]: O[K] extends BooleanOption

@@ -6,14 +6,18 @@
  */
 import { cosPi } from './math/elementary.ts';
 import { float64 } from './math/float64.ts';
-import { type NumberOption, type OptionTable, type OptionValues, resolve, type Spec } from './options.ts';
+import {
+  type AnyOptions,
+  type NumberOption,
+  type OptionTable,
+  type OptionValues,
+  resolve,
+  type Spec,
+} from './options.ts';
 
 /** What a schedule counts. */
 export const scheduleUnits = ['step', 'epoch'] as const;
 export type ScheduleUnit = (typeof scheduleUnits)[number];
-
-// biome-ignore lint/suspicious/noExplicitAny: entries with different option tables share this interface, as in `resolve`.
-type AnyOptions = any;
 
 export interface Schedule<Options = AnyOptions> {
   readonly formula: string;
