@@ -2,12 +2,8 @@
  * `npm run demo`: starts the service on a free port, trains two networks over HTTP as any client would, draws their loss
  * curves, and says where to look next.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
 import { lossChart } from './loss-chart.ts';
-import { waitForReadyLine } from './ready-line.ts';
+import { startServer } from './own-server.ts';
 
 interface Job {
   readonly id: string;
@@ -15,9 +11,6 @@ interface Job {
   readonly stop_reason: string;
   readonly parameters_sha256: string;
 }
-
-const root = resolve(import.meta.dirname, '..');
-const dataDir = mkdtempSync(join(tmpdir(), 'trainyard-demo-'));
 
 /** The network of the question that this project started from, on integer features 0..20 and random labels. */
 const seedQuestion = {
@@ -117,22 +110,10 @@ async function demo(base: string): Promise<void> {
   }
 }
 
-async function stop(server: ChildProcess): Promise<void> {
-  if (server.exitCode !== null) return;
-  const ended = new Promise((done) => server.once('exit', done));
-  server.kill('SIGTERM');
-  await ended;
-}
-
-const server = spawn(process.execPath, ['src/server.ts'], {
-  cwd: root,
-  env: { ...process.env, HOST: '127.0.0.1', PORT: '0', DATA_DIR: dataDir, LOG_LEVEL: 'info', API_KEYS: '' },
-  stdio: ['ignore', 'pipe', 'inherit'],
-});
+const server = await startServer();
 try {
-  await demo(await waitForReadyLine(server));
+  await demo(server.base);
   console.log('\nNext: `npm start`, then open http://127.0.0.1:3000/docs, or train your own with curl (README.md).');
 } finally {
-  await stop(server);
-  rmSync(dataDir, { recursive: true, force: true });
+  await server.stop();
 }
