@@ -1,36 +1,62 @@
-/** A thread that answers questions about trained models while every other thread may be training. */
-import { answer, costOf } from './inference.ts';
-import type { Question, Questions } from './protocol.ts';
+/**
+ * A thread that answers questions about trained models while every other thread may be training. Nothing of it happens
+ * on the main thread: compiling a network takes up to 150 ms when the machine is cold, and a client's rows any time.
+ */
+import type { Answer, InferenceModel, Question } from './protocol.ts';
+import type { TrainedModel } from './request.ts';
 import { Thread, type ThreadOptions } from './thread.ts';
 
-/** Multiply-adds up to which a question is answered at once: about a millisecond, less than a turn of the event loop may take. */
-const smallCost = 1 << 20;
-
-type Answer = Questions[keyof Questions]['answer'];
+/** How many values the models that the thread knows may have together. */
+const knownValues = 20_000_000;
 
 export class InferenceThread {
   readonly #options: ThreadOptions;
   readonly #pending = new Map<number, PromiseWithResolvers<Answer>>();
+  /** The numbers of the models that the thread knows, the least recently used first. */
+  readonly #known = new Map<TrainedModel, number>();
   #thread: Thread | null = null;
   #asked = 0;
+  #learned = 0;
 
   constructor(options: ThreadOptions) {
     this.#options = options;
   }
 
-  /** Small questions are answered here, larger ones in the thread, which is started by the first of them. */
-  async ask(question: Question): Promise<Answer> {
-    if (costOf(question) <= smallCost) return answer(question);
+  /** The thread is started by the first question. Rejects with a coded error when the model does not fit or the thread dies. */
+  ask({ network, model }: InferenceModel, question: Question): Promise<Answer> {
+    this.#thread ??= this.#start();
+    const number = this.#numberOf(this.#thread, { network, model });
     const id = this.#asked++;
     const pending = Promise.withResolvers<Answer>();
     this.#pending.set(id, pending);
-    this.#thread ??= this.#start();
-    this.#thread.post({ type: 'question', id, question });
+    this.#thread.post({ type: 'question', id, model: number, question });
     return pending.promise;
   }
 
   async close(): Promise<void> {
     await this.#thread?.terminate();
+  }
+
+  /** A model travels with the first question about it. */
+  #numberOf(thread: Thread, learned: InferenceModel): number {
+    const { model } = learned;
+    const known = this.#known.get(model);
+    const number = known ?? this.#learned++;
+    if (known === undefined) thread.post({ type: 'learn_model', model: number, learned });
+    this.#known.delete(model);
+    this.#known.set(model, number);
+    if (known === undefined) this.#forgetOldest(thread, model);
+    return number;
+  }
+
+  #forgetOldest(thread: Thread, newest: TrainedModel): void {
+    let values = 0;
+    for (const [model, number] of [...this.#known].reverse()) {
+      values += model.parameters.length;
+      if (values <= knownValues || model === newest) continue;
+      this.#known.delete(model);
+      thread.post({ type: 'forget_model', model: number });
+    }
   }
 
   #start(): Thread {
@@ -41,6 +67,7 @@ export class InferenceThread {
       },
       onExit: (error) => {
         this.#thread = null;
+        this.#known.clear();
         for (const id of [...this.#pending.keys()]) this.#settle(id)?.reject(asError(error));
       },
     });

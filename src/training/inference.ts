@@ -1,16 +1,17 @@
-/** Predicting and evaluating with a trained model, outside of any run. */
+/** Predicting and evaluating with trained models, outside of any run. */
 import type { Backend, FloatArray, TrainingSetup } from '../engine/backend.ts';
 import { createBackend } from '../engine/backends.ts';
 import { plan } from '../engine/plan.ts';
+import type { WasmOptions } from '../engine/wasm/backend.ts';
 import { measure } from './evaluation.ts';
 import { scale, scaleData, unscale } from './prepare.ts';
 import type {
+  Answer,
   EvaluateAnswer,
-  EvaluateRequest,
+  EvaluateQuestion,
   InferenceModel,
-  PredictRequest,
+  PredictQuestion,
   Question,
-  Questions,
 } from './protocol.ts';
 import type { TrainedModel } from './request.ts';
 
@@ -18,44 +19,60 @@ import type { TrainedModel } from './request.ts';
 const noTraining: TrainingSetup = { arithmetic: 'fused', batch_size: 1, seed: 0, optimizer: 'sgd' };
 const noData = { rows: 0, inputs: new Float64Array(0), targets: new Float64Array(0) };
 
-/** As long as somebody holds on to the model, its back end is kept for the next question. */
-const backends = new WeakMap<TrainedModel, Backend>();
+interface Ready {
+  readonly model: TrainedModel;
+  readonly backend: Backend;
+}
 
-function backendOf({ network, model }: InferenceModel): Backend {
-  const known = backends.get(model);
-  if (known !== undefined) return known;
-  const { backend: created } = createBackend(plan(network), noTraining, noData, model);
-  backends.set(model, created);
-  return created;
+/** The models that a thread has been given, each compiled when it is first asked about. */
+export class Inference {
+  readonly #compiler: WasmOptions;
+  readonly #learned = new Map<number, InferenceModel>();
+  readonly #ready = new Map<number, Ready>();
+
+  constructor(compiler: WasmOptions) {
+    this.#compiler = compiler;
+  }
+
+  learn(number: number, learned: InferenceModel): void {
+    this.#learned.set(number, learned);
+  }
+
+  forget(number: number): void {
+    this.#learned.delete(number);
+    this.#ready.delete(number);
+  }
+
+  /** @throws {RangeError} when the question does not fit the model */
+  answer(number: number, { name, asked }: Question): Answer {
+    const ready = this.#readyModel(number);
+    return name === 'predict' ? predict(ready, asked) : evaluate(ready, asked);
+  }
+
+  #readyModel(number: number): Ready {
+    const known = this.#ready.get(number);
+    if (known !== undefined) return known;
+    const learned = this.#learned.get(number);
+    if (learned === undefined) throw new RangeError(`there is no model ${number}`);
+    const { network, model } = learned;
+    const { backend } = createBackend(plan(network), noTraining, noData, model, this.#compiler);
+    const ready = { model, backend };
+    this.#ready.set(number, ready);
+    return ready;
+  }
 }
 
 /** rows × output_size, in the client's units. */
-export function predict(request: PredictRequest): FloatArray {
-  const backend = backendOf(request);
-  const { inputs, targets } = request.model.preprocessing;
-  return unscale(targets, backend.predict(scale(inputs, request.inputs, backend.plan), request.rows));
+function predict({ model, backend }: Ready, { inputs, rows }: PredictQuestion): FloatArray {
+  const { preprocessing } = model;
+  const outputs = backend.predict(scale(preprocessing.inputs, inputs, backend.plan), rows);
+  return unscale(preprocessing.targets, outputs);
 }
 
 /** Mean loss and metrics over the rows. */
-export function evaluate(request: EvaluateRequest): EvaluateAnswer {
-  const backend = backendOf(request);
-  const { preprocessing, target_kind } = request.model;
-  const data = scaleData(request.data, preprocessing, backend.plan);
-  const { values, confusion_matrix } = measure(backend, data, {
-    metrics: request.metrics,
-    preprocessing,
-    target_kind,
-  });
-  return { loss: backend.evaluate(data), metrics: values, confusion_matrix };
-}
-
-export function answer(question: Question): Questions[keyof Questions]['answer'] {
-  return question.name === 'predict' ? predict(question.request) : evaluate(question.request);
-}
-
-/** Multiply-adds of one pass over the rows: what a question costs. */
-export function costOf(question: Question): number {
-  const { network, model } = question.request;
-  const rows = question.name === 'predict' ? question.request.rows : question.request.data.rows;
-  return rows * (model.parameters.length + network.input_size);
+function evaluate({ model, backend }: Ready, { data, metrics }: EvaluateQuestion): EvaluateAnswer {
+  const { preprocessing, target_kind } = model;
+  const scaled = scaleData(data, preprocessing, backend.plan);
+  const { values, confusion_matrix } = measure(backend, scaled, { metrics, preprocessing, target_kind });
+  return { loss: backend.evaluate(scaled), metrics: values, confusion_matrix };
 }

@@ -77,8 +77,8 @@ export interface TrainingPool {
    */
   run(request: RunRequest, handlers: RunHandlers, checkpoint?: Uint8Array | null): RunHandle;
   /**
-   * rows × output_size in inference mode, in the client's units. Small requests are computed at once, larger ones in a
-   * thread reserved for them, so that they are answered while every worker trains.
+   * rows × output_size in inference mode, in the client's units; computed in a thread reserved for it, so that it is
+   * answered while every worker trains.
    * Rejects with a coded error when the model does not fit or the thread dies.
    */
   predict(request: PredictRequest): Promise<FloatArray>;
@@ -143,12 +143,12 @@ class Pool implements TrainingPool {
     return run;
   }
 
-  async predict(request: PredictRequest): Promise<FloatArray> {
-    return (await this.#inference.ask({ name: 'predict', request })) as FloatArray;
+  async predict({ inputs, rows, ...model }: PredictRequest): Promise<FloatArray> {
+    return (await this.#inference.ask(model, { name: 'predict', asked: { inputs, rows } })) as FloatArray;
   }
 
-  async evaluate(request: EvaluateRequest): Promise<EvaluateAnswer> {
-    return (await this.#inference.ask({ name: 'evaluate', request })) as EvaluateAnswer;
+  async evaluate({ data, metrics, ...model }: EvaluateRequest): Promise<EvaluateAnswer> {
+    return (await this.#inference.ask(model, { name: 'evaluate', asked: { data, metrics } })) as EvaluateAnswer;
   }
 
   close(): Promise<void> {

@@ -128,15 +128,18 @@ export interface InferenceModel {
 }
 
 /** Rows in the client's units; the model scales them as it was trained. */
-export interface PredictRequest extends InferenceModel {
+export interface PredictQuestion {
   readonly inputs: FloatArray;
   readonly rows: number;
 }
 
-export interface EvaluateRequest extends InferenceModel {
+export interface EvaluateQuestion {
   readonly data: Data;
   readonly metrics: readonly MetricSpec[];
 }
+
+export type PredictRequest = InferenceModel & PredictQuestion;
+export type EvaluateRequest = InferenceModel & EvaluateQuestion;
 
 export interface EvaluateAnswer {
   /** In the unit that the network was trained in: of scaled targets where they were scaled. */
@@ -145,15 +148,17 @@ export interface EvaluateAnswer {
   readonly confusion_matrix: ConfusionMatrix | null;
 }
 
-/** What a thread can be asked besides training: the name, the question and the answer. */
+/** What a thread can be asked about a model, besides training: the name, the question and the answer. */
 export interface Questions {
-  predict: { readonly request: PredictRequest; readonly answer: FloatArray };
-  evaluate: { readonly request: EvaluateRequest; readonly answer: EvaluateAnswer };
+  predict: { readonly asked: PredictQuestion; readonly answer: FloatArray };
+  evaluate: { readonly asked: EvaluateQuestion; readonly answer: EvaluateAnswer };
 }
 
 export type Question = {
-  [Q in keyof Questions]: { readonly name: Q; readonly request: Questions[Q]['request'] };
+  [Q in keyof Questions]: { readonly name: Q; readonly asked: Questions[Q]['asked'] };
 }[keyof Questions];
+
+export type Answer = Questions[keyof Questions]['answer'];
 
 export type ToWorker =
   | {
@@ -165,14 +170,17 @@ export type ToWorker =
       readonly settings: RunSettings;
     }
   | { readonly type: 'change_learning_rate'; readonly learning_rate: number }
-  | { readonly type: 'question'; readonly id: number; readonly question: Question };
+  /** A model travels once, and is named by its number in the questions about it until it is to be forgotten. */
+  | { readonly type: 'learn_model'; readonly model: number; readonly learned: InferenceModel }
+  | { readonly type: 'forget_model'; readonly model: number }
+  | { readonly type: 'question'; readonly id: number; readonly model: number; readonly question: Question };
 
 export type FromWorker =
   | { readonly type: 'online' }
   | { readonly type: 'progress'; readonly progress: Progress }
   | { readonly type: 'checkpoint'; readonly checkpoint: CheckpointReport }
   | { readonly type: 'ended'; readonly end: RunEnd }
-  | { readonly type: 'answer'; readonly id: number; readonly answer: Questions[keyof Questions]['answer'] }
+  | { readonly type: 'answer'; readonly id: number; readonly answer: Answer }
   | { readonly type: 'refused'; readonly id: number; readonly error: CodedError };
 
 /** How often a worker reports; none of it reaches the numbers. */

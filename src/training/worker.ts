@@ -4,13 +4,14 @@ import { setPriority } from 'node:os';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { createBackend } from '../engine/backends.ts';
 import { codedError } from './coded-error.ts';
-import { answer } from './inference.ts';
+import { Inference } from './inference.ts';
 import type { FromWorker, RunEnd, ToWorker, WorkerOptions } from './protocol.ts';
 import type { CreateBackend } from './run.ts';
 import { Session } from './session.ts';
 
 const port = parentPort!;
 const options = workerData as WorkerOptions;
+const inference = new Inference(options.compiler);
 
 function send(message: FromWorker, transfer: readonly ArrayBuffer[] = []): void {
   port.postMessage(message, transfer);
@@ -28,6 +29,14 @@ function carryOut({ request, checkpoint, control, settings }: ToWorker & { reado
   }
 }
 
+function answer({ id, model, question }: ToWorker & { readonly type: 'question' }): FromWorker {
+  try {
+    return { type: 'answer', id, answer: inference.answer(model, question) };
+  } catch (thrown) {
+    return { type: 'refused', id, error: codedError(thrown) };
+  }
+}
+
 /** On Linux a thread has a priority of its own: lowered, training leaves the processor to the API when it needs it. */
 function lowerPriority(): void {
   try {
@@ -39,12 +48,9 @@ function lowerPriority(): void {
 
 port.on('message', (message: ToWorker) => {
   if (message.type === 'run') send({ type: 'ended', end: carryOut(message) });
-  if (message.type !== 'question') return;
-  try {
-    send({ type: 'answer', id: message.id, answer: answer(message.question) });
-  } catch (thrown) {
-    send({ type: 'refused', id: message.id, error: codedError(thrown) });
-  }
+  if (message.type === 'learn_model') inference.learn(message.model, message.learned);
+  if (message.type === 'forget_model') inference.forget(message.model);
+  if (message.type === 'question') send(answer(message));
 });
 
 if (options.niceness !== 0) lowerPriority();

@@ -1,7 +1,8 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import type { NetworkDefinition } from '../../src/engine/definition.ts';
 import { epochPoints } from '../../src/training/epoch-points.ts';
 import { createPool, type TrainingPool } from '../../src/training/pool.ts';
-import type { RunRequest, RunResult } from '../../src/training/request.ts';
+import type { RunRequest, RunResult, TrainedModel } from '../../src/training/request.ts';
 import { Run } from '../../src/training/run.ts';
 import { smallRequest, xorRows } from './fixtures/requests.ts';
 
@@ -24,11 +25,11 @@ function modelOf(request: RunRequest): RunResult {
 }
 
 const request = smallRequest({ epochs: 20 });
-/** Above the bound for an answer on the main thread: 21 parameters and 3 inputs a row. */
+/** Several chunks of rows. */
 const manyRows = 50_000;
 
 describe('inference', () => {
-  test('a large question is answered by its thread with the numbers of the small ones, while every worker trains', async () => {
+  test('a question is answered while every worker trains, with the same numbers however many rows are asked at once', async () => {
     const busy = open();
     const training = busy.run(smallRequest({ epochs: 1e9 }), { onProgress: () => {}, onCheckpoint: () => {} });
     const [model, { network }] = [modelOf(request), request];
@@ -80,19 +81,48 @@ describe('inference', () => {
     expect(answer).toEqual({ loss: validation_loss, metrics: { accuracy }, confusion_matrix: null });
   });
 
-  test('a question that cannot be answered is refused with a code, here and in the thread', async () => {
+  test('a question that cannot be answered is refused with a code, and the thread goes on to the next one', async () => {
     const model = modelOf(request);
-    const ask = (rows: number) => {
-      const data = xorRows(rows);
-      return open().evaluate({
-        network: request.network,
-        model,
-        data,
-        metrics: ['confusion_matrix', 'nonsense' as 'mae'],
-      });
+    const { network } = request;
+    const data = xorRows(4);
+    const metrics = ['confusion_matrix', 'nonsense' as 'mae'] as const;
+    const refused = open().evaluate({ network, model, data, metrics });
+    await expect(refused).rejects.toMatchObject({ code: 'invalid_request', message: 'unknown name "nonsense"' });
+    expect(await pool!.predict({ network, model, inputs: data.inputs, rows: 4 })).toHaveLength(4);
+  });
+
+  test('nothing is compiled on the thread that asks', async () => {
+    const asking = open();
+    const compiled = vi.spyOn(WebAssembly, 'Module');
+    try {
+      // A shape of its own, so that it cannot have been compiled before.
+      const network: NetworkDefinition = { input_size: 3, layers: [{ units: 23 }, { units: 1 }], loss: 'huber' };
+      const model = modelOf(smallRequest({ network, epochs: 1 }));
+      expect(compiled).toHaveBeenCalled();
+      compiled.mockClear();
+      expect(await asking.predict({ network, model, inputs: xorRows(1).inputs, rows: 1 })).toHaveLength(1);
+      expect(compiled).not.toHaveBeenCalled();
+    } finally {
+      compiled.mockRestore();
+    }
+  });
+
+  test('models that were forgotten for newer ones are learned again', async () => {
+    // Two models together are more than the thread keeps.
+    const network: NetworkDefinition = { input_size: 11_000, layers: [{ units: 1_000 }], loss: 'mean_squared_error' };
+    const size = 11_000 * 1_000 + 1_000;
+    const constant = (value: number): TrainedModel => ({
+      parameters: new Float32Array(size).fill(0).fill(value, size - 1_000),
+      statistics: new Float32Array(0),
+      preprocessing: { inputs: null, targets: null },
+      target_kind: 'values',
+    });
+    const [one, two] = [constant(1), constant(2)];
+    const ask = async (model: TrainedModel) => {
+      const outputs = await pool!.predict({ network, model, inputs: new Float32Array(11_000), rows: 1 });
+      return outputs[0];
     };
-    await expect(ask(4)).rejects.toThrow('unknown name "nonsense"');
-    await pool!.close();
-    await expect(ask(manyRows)).rejects.toMatchObject({ code: 'invalid_request', message: 'unknown name "nonsense"' });
+    open();
+    expect([await ask(one), await ask(two), await ask(one)]).toEqual([1, 2, 1]);
   });
 });
