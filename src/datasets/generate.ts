@@ -4,8 +4,8 @@ import { cosPi } from '../engine/math/elementary.ts';
 import { float64 } from '../engine/math/float64.ts';
 import type { OptionTable } from '../engine/options.ts';
 import { normal, uniform } from '../engine/prng.ts';
+import type { ReadTable } from './formats.ts';
 import { Problems } from './problems.ts';
-import type { ReadTable } from './read.ts';
 import { Table } from './table.ts';
 
 type Options = Readonly<Record<string, number>>;

@@ -2,9 +2,9 @@
 import { Worker } from 'node:worker_threads';
 import type { DatasetProfile } from './dataset.ts';
 import type { FinishOptions } from './finish.ts';
+import type { ReadOptions } from './formats.ts';
 import type { GenerateRequest } from './generate.ts';
 import { DatasetError, type DatasetProblem } from './problems.ts';
-import type { ReadOptions } from './read.ts';
 
 /** A file to be read, or a toy data set to be drawn. */
 export type ReadingWork = { readonly path: string; readonly options: ReadOptions } | GenerateRequest;

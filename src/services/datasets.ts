@@ -12,9 +12,9 @@ import {
   targetWidth,
 } from '../datasets/dataset.ts';
 import { type Features, featuresOf } from '../datasets/features.ts';
+import { type DatasetFormat, formats } from '../datasets/formats.ts';
 import { type ToyDatasetName, toyDatasets } from '../datasets/generate.ts';
 import { DatasetError } from '../datasets/problems.ts';
-import { type DatasetFormat, formats } from '../datasets/read.ts';
 import { openReaders, type ReadingWork } from '../datasets/reading.ts';
 import type { FloatArray } from '../engine/backend.ts';
 import type { LossSpec } from '../engine/losses.ts';

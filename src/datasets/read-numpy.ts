@@ -1,0 +1,50 @@
+/** Arrays of numpy to tables. */
+import { type NpyMatrix, openNpy, openNpz } from '../interop/npy.ts';
+import { partRows } from './dataset.ts';
+import { fileSource } from './file-bytes.ts';
+import type { ReadOptions, ReadTable } from './formats.ts';
+import { fieldTable, jsonPlaces, refuseColumnNames, singleTable } from './named-table.ts';
+import { type Problems, refuseData } from './problems.ts';
+
+export function readNpyTable(file: number, options: ReadOptions, problems: Problems): readonly ReadTable[] {
+  return [numberTable(openNpy(fileSource(file)), options, problems, null)];
+}
+
+/** A matrix of a .npy file; as a field of an archive, or by itself with its columns called column_1, column_2, … */
+function numberTable(matrix: NpyMatrix, options: ReadOptions, problems: Problems, field: string | null): ReadTable {
+  const values = matrix.rows * matrix.columns;
+  if (values === 0) refuseData('empty', 'The array is empty.');
+  const names = Array.from({ length: matrix.columns }, (_, i) => `column_${i + 1}`);
+  const read =
+    field === null
+      ? singleTable(names, options, problems, jsonPlaces(null), values)
+      : fieldTable(field, matrix.columns, options, problems, values);
+  const step = partRows(matrix.columns);
+  for (let row = 0; row < matrix.rows; row += step) {
+    read.table.addNumbers(matrix.rowsFrom(row, Math.min(step, matrix.rows - row)));
+  }
+  return read;
+}
+
+const archiveNames = {
+  inputs: ['inputs', 'X', 'x', 'x_train', 'data'],
+  targets: ['targets', 'y', 'Y', 'y_train', 'target'],
+} as const;
+
+export function readNpzTables(file: number, options: ReadOptions, problems: Problems): readonly ReadTable[] {
+  refuseColumnNames(options);
+  const arrays = openNpz(fileSource(file), options.limits.max_values * 8);
+  return Object.entries(archiveNames).map(([field, names]) => {
+    const name = names.find((candidate) => arrays.has(candidate));
+    const source = name === undefined ? undefined : arrays.get(name);
+    if (source === undefined) {
+      const found = [...arrays.keys()].join(', ') || 'nothing';
+      return refuseData(
+        'required',
+        `The archive needs an array of ${field}, called ${names.join(' or ')}; it has ${found}.`,
+        `/${field}`,
+      );
+    }
+    return numberTable(openNpy(source), options, problems, field);
+  });
+}
