@@ -1,0 +1,58 @@
+/** What one tensor looks like in a few numbers: for the layers' statistics over time and for post-mortems. */
+import type { FloatArray } from '../engine/backend.ts';
+
+export interface TensorStatistics {
+  /** max |x| over the finite values; 0 when there is none. */
+  readonly abs_max: number;
+  /** Σx/n over the n finite values; NaN when there is none. */
+  readonly mean: number;
+  /** √(Σ(x − mean)²/n), the population's, over the finite values; NaN when there is none. */
+  readonly std: number;
+  /** Share of all values that are exactly 0. */
+  readonly zero_fraction: number;
+  /** How many values are NaN or infinite. */
+  readonly non_finite: number;
+}
+
+/** Brings even the largest float64 far enough down to be squared and summed. */
+const downscale = 2 ** -1000;
+
+/**
+ * Statistics of the values [start, start + length) of a buffer, in one pass and in float64 whatever the buffer's type.
+ *
+ * mean = s + Σ(x − s)/n and std² = Σ(x − s)²/n − (Σ(x − s)/n)², with s the first finite value. Because s is one of the
+ * values, n·std² ≥ (s − mean)², so that Σ(x − s)² ≤ (n + 1)·n·std²: cancellation costs at
+ * most a factor n + 1. Where squares overflow, a second pass takes them scaled by a power of two.
+ */
+export function tensorStatistics(values: FloatArray, start = 0, length = values.length - start): TensorStatistics {
+  const statistics = scan(values, start, start + length, 1);
+  if (statistics.std < Infinity && Number.isFinite(statistics.mean)) return statistics;
+  if (statistics.non_finite === length) return statistics;
+  const { mean, std } = scan(values, start, start + length, downscale);
+  return { ...statistics, mean: mean / downscale, std: std / downscale };
+}
+
+function scan(values: FloatArray, start: number, end: number, scale: number): TensorStatistics {
+  let [first, finite, zeros, largest, sum, squares] = [0, 0, 0, 0, 0, 0];
+  for (let i = start; i < end; i++) {
+    const value = values[i];
+    // x − x is 0 for every finite x and NaN for the others.
+    if (value - value !== 0) continue;
+    if (finite === 0) first = value * scale;
+    finite += 1;
+    if (value === 0) zeros += 1;
+    const size = Math.abs(value);
+    if (size > largest) largest = size;
+    const shifted = value * scale - first;
+    sum += shifted;
+    squares += shifted * shifted;
+  }
+  const shift = sum / finite;
+  return {
+    abs_max: largest,
+    mean: first + shift,
+    std: Math.sqrt(Math.max(squares / finite - shift * shift, 0)),
+    zero_fraction: end === start ? 0 : zeros / (end - start),
+    non_finite: end - start - finite,
+  };
+}
