@@ -28,6 +28,8 @@ export function runDigest(definition: NetworkDefinition, plan: Plan, request: Ke
     optimizer: chosen(resolveOptimizer(request.optimizer)),
     schedules: resolveSchedules(schedules).map(({ entry, ...schedule }) => schedule),
     limits: { max_runtime_seconds: request.limits.max_runtime_seconds },
+    // The numbers of a warm start are in the digest of the data; which job they came from changes nothing.
+    initial_parameters: request.initial_parameters && { given: true },
     data: request.data.sha256,
   });
 }

@@ -92,6 +92,9 @@ describe('training a network', () => {
     ];
     expect(byId.parameters_sha256).toBe(byValue.parameters_sha256);
     expect(byId.parameters_sha256).not.toBe(first.parameters_sha256);
+    // Where the same numbers came from does not make it another run.
+    expect(byId.run_sha256).toBe(byValue.run_sha256);
+    expect(byId.run_sha256).not.toBe(first.run_sha256);
   });
 
   it('marks a job that trains with a bug in every answer about its numbers', async () => {
