@@ -8,6 +8,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import { catalogRoutes } from '../routes/catalog.ts';
 import { datasetRoutes } from '../routes/datasets.ts';
 import { gradientRoutes } from '../routes/gradients.ts';
+import { jobChangeRoutes } from '../routes/job-changes.ts';
 import { jobResultRoutes } from '../routes/job-results.ts';
 import { jobRoutes } from '../routes/jobs.ts';
 import { networkRoutes } from '../routes/networks.ts';
@@ -33,6 +34,7 @@ const routes: readonly Routes[] = [
   networkRoutes,
   datasetRoutes,
   jobRoutes,
+  jobChangeRoutes,
   jobResultRoutes,
   gradientRoutes,
   catalogRoutes,

@@ -21,6 +21,11 @@ export const limits = {
     error: 'limit_exceeded',
     description: 'Bytes of a resource’s `metadata` as JSON.',
   },
+  max_learning_rate_changes: {
+    default: 1_000,
+    error: 'limit_exceeded',
+    description: 'Changes of the learning rate of one job under way.',
+  },
   max_page_size: { default: 100, error: 'validation_failed', description: 'Entries on one page of a list.' },
   max_layers: { default: 128, error: 'limit_exceeded', description: 'Layers of a network.' },
   max_units: {

@@ -80,12 +80,25 @@ function refusePoison(node: Record<string, unknown>): void {
   if (poisoned) throw new ProblemError('unsafe_json', `The body has the key ${poisoned}, which is not accepted.`);
 }
 
+export const jsonType = 'application/json';
+/** RFC 7396. */
+export const mergePatchType = 'application/merge-patch+json';
+
+function parseAsJson(app: FastifyInstance, type: string, { max_json_depth }: Limits): void {
+  app.addContentTypeParser(type, { parseAs: 'buffer' }, async (_request: FastifyRequest, body: Buffer) =>
+    body.length === 0 ? undefined : parseJson(body, max_json_depth),
+  );
+}
+
+/** For the routes of one plugin whose bodies may also come as a JSON Merge Patch. */
+export function acceptMergePatch(app: FastifyInstance, limits: Limits): void {
+  parseAsJson(app, mergePatchType, limits);
+}
+
 /** Replaces Fastify's parsers: only `application/json`, besides what a routes file adds for itself. */
 export function acceptJson(app: FastifyInstance, limits: Limits): void {
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: FastifyRequest, body: Buffer) =>
-    body.length === 0 ? undefined : parseJson(body, limits.max_json_depth),
-  );
+  parseAsJson(app, jsonType, limits);
   app.addHook('preValidation', async (request) => {
     const schema = request.routeOptions.schema?.body;
     if (request.body !== undefined || !(schema instanceof z.ZodType) || schema.safeParse(undefined).success) return;

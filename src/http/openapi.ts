@@ -129,7 +129,7 @@ function workIn(operation: Operation, schemas: Document['components']['schemas']
   const docs = operation[docsKey];
   delete operation[docsKey];
   if (docs === undefined) return;
-  if (docs.examples !== undefined) addExamples(operation.requestBody?.content['application/json'], docs.examples);
+  for (const media of Object.values(operation.requestBody?.content ?? {})) addExamples(media, docs.examples ?? {});
   for (const [status, response] of Object.entries(operation.responses)) {
     response.description = descriptionOf(response, schemas);
     describeResponse(response, docs.responseDocs[Number(status)] ?? {});
@@ -149,6 +149,7 @@ function descriptionOf(response: Response, schemas: Document['components']['sche
 
 function addExamples(media: Media | undefined, examples: Readonly<Record<string, unknown>>): void {
   if (media === undefined) return;
+  if (Object.keys(examples).length === 0) return;
   delete media.example;
   media.examples = Object.fromEntries(Object.entries(examples).map(([name, value]) => [name, { value }]));
 }

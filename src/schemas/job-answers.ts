@@ -44,6 +44,7 @@ const view = {
   ...summary,
   network: { input_size: 2, layers: [{ units: 1, activation: 'sigmoid' }], loss: 'binary_cross_entropy' },
   request: { epochs: 3, batch_size: 4, shuffle: true, seed: 7, optimizer: 'adam', data: { rows: 4, sha256: 'b8f0' } },
+  learning_rate_changes: [{ learning_rate: 0.05, first_step: 2, requested_at: at[1] }],
   transitions: [
     { state: 'queued', at: at[0], reason: null },
     { state: 'running', at: at[1], reason: null },

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { jobActions, jobStates, stopReasons } from '../training/states.ts';
 import { finiteOrNot, listOf, listQuery, names, timestamp } from './common.ts';
+import { learningRateChange } from './job-patch.ts';
 import { warning } from './network.ts';
 
 export const jobState = z.enum(names(jobStates)).meta({ id: 'JobState', description: described(jobStates) });
@@ -112,6 +113,9 @@ export const jobView = z
     request: z
       .record(z.string(), z.unknown())
       .meta({ description: 'Every option with its default filled in; of matrices only the size.' }),
+    learning_rate_changes: z.array(learningRateChange).meta({
+      description: 'By `PATCH` while the job was under way; part of `run_sha256` once they have taken effect.',
+    }),
     transitions: z.array(transition),
   })
   .meta({ id: 'JobView', description: 'A training job.' });

@@ -94,7 +94,7 @@ async function insert(
   const { store, now, limits } = context;
   const job = await recordOf(context, admitted);
   const queued = { state: 'queued', at: job.created_at, reason: null, attempt: 0 };
-  const body = JSON.stringify(viewOf(newJob(job, 1), [queued], null, now()));
+  const body = JSON.stringify(viewOf(newJob(job, 1), { transitions: [queued], changes: [], live: null, now: now() }));
   const { max_queue_seconds: patience } = admitted.request.limits;
   const outcome = await store.jobs.create({
     job,

@@ -1,14 +1,15 @@
 /** One attempt at a job: from the claim to the end of its run in the pool, with everything that has to be kept on the way. */
-import type { JobProgress, JobRecord, NewEvent, PointChunk, Store } from '../store/store.ts';
+import type { JobChange, JobProgress, JobRecord, NewEvent, PointChunk, Store } from '../store/store.ts';
 import { checkpointKey } from '../store/store.ts';
 import type { RunHandle, RunOutcome, TrainingPool } from '../training/pool.ts';
 import type { CheckpointReport, Progress } from '../training/protocol.ts';
-import type { Best, Cursor } from '../training/request.ts';
+import type { Best, Cursor, LearningRateChange } from '../training/request.ts';
 import type { JobAction } from '../training/states.ts';
 import type { JobFeed } from './feed.ts';
 import { storedChunks } from './history-levels.ts';
 import { HistoryTail } from './history-tail.ts';
 import { applyEvent, stateOf } from './job-transitions.ts';
+import { effectiveChanges, effectOf, stepsOfPending, withEffect } from './learning-rate-changes.ts';
 import { droppedSteps } from './retention.ts';
 import { afterCrash, type Crashed, settlement } from './settlement.ts';
 import { type WireSeries, wireBest, wireSeries } from './wire-values.ts';
@@ -23,6 +24,7 @@ export interface RunContext {
     job: JobRecord,
     handlers: Pick<JobRun, 'onProgress' | 'onCheckpoint'>,
     checkpoint: Uint8Array | null,
+    changes: readonly LearningRateChange[],
   ): Promise<RunHandle>;
 }
 
@@ -46,6 +48,10 @@ export class JobRun {
   #handle: RunHandle | null = null;
   #wish: Exclude<JobAction, 'resume'> | null = null;
   #notes: NewEvent[] = [];
+  /** Number of the newest change of the learning rate that the worker knows. */
+  #passedRate = 0;
+  /** Changes that the worker has not named the step of. */
+  readonly #unansweredRates: number[] = [];
 
   constructor(job: JobRecord, every_epochs: number | undefined, context: RunContext) {
     this.job = job;
@@ -61,10 +67,12 @@ export class JobRun {
 
   /** Runs to the end of this attempt and settles it. Rejects only when the storage fails. */
   async carryOut(): Promise<void> {
-    const checkpoint = await this.#newestCheckpoint();
-    const handle = await this.#context.start(this.job, this, checkpoint);
+    const { bytes, step } = await this.#newestCheckpoint();
+    const changes = await this.#settleLearningRates(step);
+    const handle = await this.#context.start(this.job, this, bytes, changes);
     this.#handle = handle;
     await this.#recallWish();
+    await this.passLearningRates();
     await this.#settle(await handle.finished);
   }
 
@@ -78,32 +86,62 @@ export class JobRun {
     if (wish !== null) this.obey(wish);
   }
 
-  async #newestCheckpoint(): Promise<Uint8Array | null> {
-    const { store } = this.#context;
-    const [newest] = await store.checkpoints.list(this.job.id);
-    // A file that is gone is as good as a damaged one: the worker says so, and the one before it is tried.
-    return newest === undefined ? null : ((await store.blobs.get(newest.blob_key)) ?? new Uint8Array(0));
+  /** Hands changes of the learning rate that the worker has not heard of to it. It answers with the step of each. */
+  async passLearningRates(): Promise<void> {
+    if (this.#handle === null) return;
+    for (const { number, learning_rate } of await this.#context.store.jobs.learningRates(this.job.id)) {
+      if (number <= this.#passedRate) continue;
+      this.#passedRate = number;
+      this.#unansweredRates.push(number);
+      this.#handle.changeLearningRate(learning_rate);
+    }
   }
 
-  onProgress = (progress: Progress): void => {
+  /** What waited for this attempt takes effect with its first step. */
+  async #settleLearningRates(step: number): Promise<LearningRateChange[]> {
+    const records = await this.#context.store.jobs.learningRates(this.job.id);
+    this.#passedRate = records.at(-1)?.number ?? 0;
+    const effects = stepsOfPending(records, step);
+    if (effects.length > 0) await this.#keep(effectOf(this.job, records, effects));
+    return effectiveChanges(withEffect(records, effects));
+  }
+
+  /** Before anybody sees what was trained with a new rate, its step is kept: after a crash it changes there again. */
+  async #keepLearningRates(notes: Progress['notes']): Promise<void> {
+    const effects = notes.flatMap((note) => {
+      const number = note.type === 'learning_rate_changed' ? this.#unansweredRates.shift() : undefined;
+      return note.type === 'learning_rate_changed' && number !== undefined ? [{ number, first_step: note.step }] : [];
+    });
+    if (effects.length === 0) return;
+    const records = await this.#context.store.jobs.learningRates(this.job.id);
+    await this.#keep(effectOf(this.job, records, effects));
+  }
+
+  async #newestCheckpoint(): Promise<{ readonly bytes: Uint8Array | null; readonly step: number }> {
+    const { store } = this.#context;
+    const [newest] = await store.checkpoints.list(this.job.id);
+    if (newest === undefined) return { bytes: null, step: 0 };
+    // A file that is gone is as good as a damaged one: the worker says so, and the one before it is tried.
+    return { bytes: (await store.blobs.get(newest.blob_key)) ?? new Uint8Array(0), step: newest.step };
+  }
+
+  onProgress = async (progress: Progress): Promise<void> => {
+    await this.#keepLearningRates(progress.notes);
     this.tail.add(progress);
-    this.#notes.push(...progress.notes.map(({ type, ...data }) => ({ type, data })));
+    const notes = progress.notes.filter(({ type }) => type !== 'learning_rate_changed');
+    this.#notes.push(...notes.map(({ type, ...data }) => ({ type, data })));
     this.live = liveProgress(progress, this.live ?? this.job);
     this.#context.feed.signal(this.job.id, 'progress');
   };
 
   onCheckpoint = async (report: CheckpointReport): Promise<void> => {
-    const { store, feed, now } = this.#context;
+    const { store } = this.#context;
     const { id, attempt } = this.job;
     const blob_key = checkpointKey(id, attempt, report.step);
     const record = { step: report.step, epoch: report.epoch, kind: report.reason, blob_key };
     const size = await store.blobs.put(blob_key, report.bytes);
     const stored = await store.checkpoints.list(id);
-    const changed = await store.jobs.change({
-      id,
-      attempt,
-      at: now(),
-      from: ['running', 'pausing', 'cancelling'],
+    await this.#keep({
       set: { ...this.live, best: wireBest(report.best) },
       points: this.#points(),
       checkpoints: [{ ...record, sha256: Buffer.from(report.bytes.subarray(-32)).toString('hex'), size }],
@@ -113,11 +151,19 @@ export class JobRun {
         { type: 'checkpoint', data: { step: report.step, epoch: report.epoch, reason: report.reason } },
       ],
     });
-    if (changed === undefined) throw new LostLease(`attempt ${attempt} of ${id} has been replaced`);
     this.tail.clear();
     this.#notes = [];
-    feed.signal(id, 'events');
   };
+
+  /** Writes as this attempt, unless it has been replaced. */
+  async #keep(change: Omit<JobChange, 'id' | 'at' | 'from' | 'attempt' | 'to'>): Promise<void> {
+    const { store, feed, now } = this.#context;
+    const { id, attempt } = this.job;
+    const from = ['running', 'pausing', 'cancelling'];
+    const changed = await store.jobs.change({ id, attempt, at: now(), from, ...change });
+    if (changed === undefined) throw new LostLease(`attempt ${attempt} of ${id} has been replaced`);
+    feed.signal(id, 'events');
+  }
 
   #points(): PointChunk[] {
     const { steps, epochs } = this.live ?? this.job;

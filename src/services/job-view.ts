@@ -1,7 +1,7 @@
 /** From a job's record to what the wire shows of it. */
 import { toTimestamp } from '../schemas/common.ts';
 import type { JobSummary, JobView } from '../schemas/job-view.ts';
-import type { JobRecord, TransitionRecord } from '../store/store.ts';
+import type { JobRecord, LearningRateRecord, TransitionRecord } from '../store/store.ts';
 import { allowedActions, isTerminal } from '../training/states.ts';
 import type { KeptRequest } from './job-request.ts';
 import type { LiveProgress } from './job-run.ts';
@@ -65,16 +65,23 @@ export function summaryOf(record: JobRecord, live: LiveProgress | null, now: num
   };
 }
 
-export function viewOf(
-  job: JobRecord,
-  transitions: readonly TransitionRecord[],
-  live: LiveProgress | null,
-  now: number,
-): JobView {
+export interface Surroundings {
+  readonly transitions: readonly TransitionRecord[];
+  readonly changes: readonly LearningRateRecord[];
+  readonly live: LiveProgress | null;
+  readonly now: number;
+}
+
+export function viewOf(job: JobRecord, { transitions, changes, live, now }: Surroundings): JobView {
   return {
     ...summaryOf(job, live, now),
     network: job.network as JobView['network'],
     request: job.request as JobView['request'],
+    learning_rate_changes: changes.map(({ learning_rate, first_step, requested_at }) => ({
+      learning_rate,
+      first_step,
+      requested_at: toTimestamp(requested_at),
+    })),
     transitions: transitions.map(({ state, at, reason }) => ({
       state: stateOf({ state }),
       at: toTimestamp(at),

@@ -7,6 +7,7 @@ import { toTimestamp, type WirePage } from '../schemas/common.ts';
 import type { WireEvent } from '../schemas/events.ts';
 import type { HistoryQuery, LossHistory } from '../schemas/history.ts';
 import type { JobInput } from '../schemas/job.ts';
+import type { JobPatch } from '../schemas/job-patch.ts';
 import {
   type CheckpointList,
   type JobListQuery,
@@ -17,6 +18,7 @@ import {
 import type { EvaluateInput, Evaluation } from '../schemas/prediction.ts';
 import type { JobRecord, Store } from '../store/store.ts';
 import type { RunHandle, RunHandlers, TrainingPool } from '../training/pool.ts';
+import type { LearningRateChange } from '../training/request.ts';
 import { isTerminal, type JobAction } from '../training/states.ts';
 import { decodeArrays, type NamedArrays } from './array-blob.ts';
 import { digestOf } from './digest.ts';
@@ -26,6 +28,7 @@ import { readHistory } from './history.ts';
 import { type Housekeeping, startHousekeeping } from './housekeeping.ts';
 import { actOn, removeJob, requireJob } from './job-actions.ts';
 import { type CreatedJob, createJob, putJob } from './job-creation.ts';
+import { patchJob } from './job-patch.ts';
 import { type KeptRequest, runRequest } from './job-request.ts';
 import { type DatasetSource, readerOf } from './job-sources.ts';
 import { stateOf } from './job-transitions.ts';
@@ -58,6 +61,8 @@ export interface Jobs {
   get(id: string): Promise<JobView>;
   list(query: JobListQuery): Promise<WirePage<JobSummary>>;
   act(id: string, action: JobAction): Promise<JobView>;
+  /** Changes labels and learning rate. */
+  patch(id: string, patch: JobPatch): Promise<JobView>;
   remove(id: string): Promise<void>;
   /** Waits until the job has ended or is paused, at most so long. */
   wait(id: string, seconds: number): Promise<JobView>;
@@ -89,20 +94,23 @@ export function createJobs({ store, pool, datasets, limits, log, now = Date.now 
   let streams = 0;
   let housekeeping: Housekeeping | undefined;
 
-  async function startRun(job: JobRecord, handlers: RunHandlers, checkpoint: Uint8Array | null): Promise<RunHandle> {
+  async function startRun(
+    job: JobRecord,
+    handlers: RunHandlers,
+    checkpoint: Uint8Array | null,
+    changes: readonly LearningRateChange[],
+  ): Promise<RunHandle> {
     const arrays = await readArrays(store, datasets, job);
-    return pool.run(
-      runRequest(job.network as NetworkDefinition, job.request as KeptRequest, arrays),
-      handlers,
-      checkpoint,
-    );
+    const request = runRequest(job.network as NetworkDefinition, job.request as KeptRequest, arrays, changes);
+    return pool.run(request, handlers, checkpoint);
   }
 
   async function view(id: string): Promise<JobView> {
     // Before the record: a run that ends in between has left its last values there.
     const progress = live(id);
     const job = await requireJob(store, id);
-    return viewOf(job, await store.jobs.transitions(id), progress, now());
+    const [transitions, changes] = await Promise.all([store.jobs.transitions(id), store.jobs.learningRates(id)]);
+    return viewOf(job, { transitions, changes, live: progress, now: now() });
   }
 
   async function* counted(items: AsyncGenerator<StreamItem>): AsyncGenerator<StreamItem> {
@@ -139,6 +147,10 @@ export function createJobs({ store, pool, datasets, limits, log, now = Date.now 
     },
     async act(id, action) {
       await actOn(context, id, action);
+      return view(id);
+    },
+    async patch(id, patch) {
+      await patchJob(context, id, patch);
       return view(id);
     },
     remove: (id) => removeJob(context, id),

@@ -5,6 +5,7 @@ import { resolveOptimizer } from '../engine/optimizers.ts';
 import { initializerOf } from '../engine/plan.ts';
 import { resolveSchedules } from '../engine/schedules.ts';
 import { trainingFields } from '../schemas/job.ts';
+import type { LearningRateChange } from '../training/request.ts';
 import { digestOf } from './digest.ts';
 import type { KeptRequest } from './job-request.ts';
 
@@ -13,8 +14,16 @@ const engineVersion = 1;
 
 const chosen = ({ name, options }: { readonly name: string; readonly options: object }) => ({ name, options });
 
-/** Definition, options and numbers, with every default in place, so that it does not matter whether it was written out. */
-export function runDigest(definition: NetworkDefinition, plan: Plan, request: KeptRequest): string {
+/**
+ * Definition, options and numbers, with every default in place, so that it does not matter whether it was written out.
+ * @param changes of the learning rate that have taken effect, one for each step
+ */
+export function runDigest(
+  definition: NetworkDefinition,
+  plan: Plan,
+  request: KeptRequest,
+  changes: readonly LearningRateChange[] = [],
+): string {
   const { learning_rate_schedule: schedules, ...options } = Object.fromEntries(
     trainingFields.map((field) => [field, request[field as keyof KeptRequest]]),
   ) as Pick<KeptRequest, (typeof trainingFields)[number] & keyof KeptRequest>;
@@ -31,6 +40,7 @@ export function runDigest(definition: NetworkDefinition, plan: Plan, request: Ke
     // The numbers of a warm start are in the digest of the data; which job they came from changes nothing.
     initial_parameters: request.initial_parameters && { given: true },
     data: request.data.sha256,
+    learning_rate_changes: changes.length === 0 ? undefined : changes,
   });
 }
 

@@ -2,10 +2,11 @@
 import { changeCheckpoints } from './checkpoints.ts';
 import type { Queryable } from './driver.ts';
 import { putEvents, putTransition } from './events.ts';
+import { changeLearningRates } from './learning-rates.ts';
 import { putLabels } from './lists.ts';
 import { putPoints, rewindPoints } from './points.ts';
-import { assignments, type Columns, decode, isIn, parameters } from './sql.ts';
-import type { JobChange, JobProgress, JobRecord, QueueMove } from './store.ts';
+import { assignments, type Columns, decode, isIn, parameters, toJson } from './sql.ts';
+import type { JobChange, JobProgress, JobRecord, Metadata, QueueMove } from './store.ts';
 
 export const progressColumns: Columns<JobProgress> = {
   stop_reason: 'plain',
@@ -89,9 +90,29 @@ export async function enqueue(
   );
 }
 
+/** RFC 7396 for an object: null removes, objects are merged, everything else replaces. */
+export function mergePatch(target: Metadata, patch: Metadata): Metadata {
+  const isObject = (value: unknown): value is Metadata =>
+    typeof value === 'object' && value !== null && !Array.isArray(value);
+  const merged = new Map(Object.entries(target));
+  for (const [key, value] of Object.entries(patch)) {
+    const known = merged.get(key);
+    if (value === null) merged.delete(key);
+    else merged.set(key, isObject(value) ? mergePatch(isObject(known) ? known : {}, value) : value);
+  }
+  return Object.fromEntries(merged);
+}
+
+/** Needs the labels as they are, so it comes once the row is locked. */
+async function mergeMetadata(sql: Queryable, job: JobRecord, patch: Metadata): Promise<JobRecord> {
+  const metadata = mergePatch(job.metadata, patch);
+  await sql.query('update jobs set metadata = $2 where id = $1', [job.id, toJson(metadata)]);
+  return { ...job, metadata };
+}
+
 /** What follows from the columns of which there is a second copy. */
-async function updateCopies(sql: Queryable, job: JobRecord, set: Partial<JobProgress>): Promise<void> {
-  if (set.metadata !== undefined) await putLabels(sql, job.id, job.metadata);
+async function updateCopies(sql: Queryable, job: JobRecord, { set = {}, merge_metadata }: JobChange): Promise<void> {
+  if (set.metadata !== undefined || merge_metadata !== undefined) await putLabels(sql, job.id, job.metadata);
   if (set.priority !== undefined) {
     await sql.query('update queue set priority = $2 where job_id = $1', [job.id, job.priority]);
   }
@@ -104,8 +125,9 @@ export async function applyChange(
   { claims = false }: { readonly claims?: boolean } = {},
 ): Promise<AppliedChange | undefined> {
   // First, because it locks the row: whatever follows is alone with this job.
-  const job = await updateRow(sql, change, claims);
-  if (job === undefined) return undefined;
+  const updated = await updateRow(sql, change, claims);
+  if (updated === undefined) return undefined;
+  const job = change.merge_metadata === undefined ? updated : await mergeMetadata(sql, updated, change.merge_metadata);
   const { at, to } = change;
   if (change.rewind !== undefined) await rewindPoints(sql, job.id, change.rewind.points);
   await putPoints(sql, job.id, change.points ?? []);
@@ -115,6 +137,7 @@ export async function applyChange(
     await moveInQueue(sql, job, at, to.queue);
   }
   await putEvents(sql, job, change.events ?? [], at);
-  await updateCopies(sql, job, change.set ?? {});
+  await changeLearningRates(sql, change);
+  await updateCopies(sql, job, change);
   return { job, forgotten };
 }

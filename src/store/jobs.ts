@@ -4,6 +4,7 @@ import type { Driver, Queryable } from './driver.ts';
 import { putEvents, putTransition, transitionsOf } from './events.ts';
 import { createOnce, refuse } from './idempotency.ts';
 import { applyChange, enqueue, jobColumns } from './job-change.ts';
+import { learningRatesOf } from './learning-rates.ts';
 import { dropLabels, getById, listById, putLabels } from './lists.ts';
 import { depth, waitingState } from './queue.ts';
 import { decode, insertInto, isIn, type Parameters, parameters } from './sql.ts';
@@ -106,6 +107,8 @@ export function jobs(driver: Driver, blobs: BlobStore): Jobs {
     },
 
     transitions: (id) => transitionsOf(driver, id),
+
+    learningRates: (id) => learningRatesOf(driver, id),
 
     async change(change) {
       const applied = await driver.transaction((sql) => applyChange(sql, change));

@@ -83,8 +83,18 @@ const blobs = ({ text, integer, binary, tableOptions }: Dialect): readonly strin
   ) ${tableOptions}`,
 ];
 
+/** Wishes of clients while a job is under way. `first_step` is null until the change has taken effect. */
+const learningRates = ({ text, integer, double, tableOptions }: Dialect): readonly string[] => [
+  `create table learning_rates (
+    job_id ${text} not null references jobs (id) on delete cascade, number ${integer} not null,
+    learning_rate ${double} not null, first_step ${integer}, requested_at ${integer} not null,
+    primary key (job_id, number)
+  ) ${tableOptions}`,
+];
+
 const migrations: readonly Migration[] = [
   { version: 1, statements: (words) => [...records(words), ...histories(words), ...blobs(words)] },
+  { version: 2, statements: learningRates },
 ];
 
 async function appliedVersion(sql: Queryable, { integer, tableOptions }: Dialect): Promise<number> {

@@ -215,6 +215,12 @@ export interface JobChange {
   /** The state after it; adds a row to the transitions. */
   readonly to?: { readonly state: string; readonly reason: string | null; readonly queue: QueueMove } | undefined;
   readonly set?: Partial<JobProgress> | undefined;
+  /** Merged into the labels by RFC 7396: null removes a label. */
+  readonly merge_metadata?: Metadata | undefined;
+  /** A learning rate that a client wishes for; it is pending until an attempt names its step. */
+  readonly learning_rate?: number | undefined;
+  /** Wishes that have taken effect. */
+  readonly effective_rates?: readonly EffectiveRate[] | undefined;
   /** First of all: forget what lies after the checkpoint from which training goes on, because a newer one is damaged. */
   readonly rewind?: Rewind | undefined;
   /** The points since the last checkpoint. */
@@ -231,6 +237,21 @@ export interface Rewind {
   readonly step: number;
   /** The last index to keep of each resolution; the points of a resolution that is not named are all forgotten. */
   readonly points: Readonly<Record<string, number>>;
+}
+
+/** A change of the learning rate while the job is under way. */
+export interface LearningRateRecord {
+  /** 1, 2, 3, … within the job, in the order in which they were asked for. */
+  readonly number: number;
+  readonly learning_rate: number;
+  /** The first step (1-based) that is trained with it; `null` until it has taken effect. */
+  readonly first_step: number | null;
+  readonly requested_at: number;
+}
+
+export interface EffectiveRate {
+  readonly number: number;
+  readonly first_step: number;
 }
 
 export interface JobFilter extends PageRequest {
@@ -258,6 +279,8 @@ export interface Jobs {
   counts(): Promise<Readonly<Record<string, number>>>;
   /** The states the job went through, oldest first. */
   transitions(id: string): Promise<readonly TransitionRecord[]>;
+  /** The changes of the learning rate, in the order in which they were asked for. */
+  learningRates(id: string): Promise<readonly LearningRateRecord[]>;
   /** Applies a change and returns the job after it; `undefined` when it did not take effect. */
   change(change: JobChange): Promise<JobRecord | undefined>;
   /** Deletes a job in one of the states `from` with points, events, checkpoints and blobs. True when it took effect. */

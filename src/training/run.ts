@@ -132,9 +132,10 @@ export class Run {
     return { steps, epochs, notes };
   }
 
-  /** From the next step on, the schedules start from this rate. */
+  /** From the next step on, or from the last change that is still to come, the schedules start from this rate. */
   changeLearningRate(learningRate: number): RunNote {
-    const first_step = this.#step + 1;
+    // What is trained again after a crash changes where it did the first time, and the newest change comes last.
+    const first_step = Math.max(this.#step + 1, this.#rates.changes.at(-1)?.first_step ?? 0);
     this.#rates.merge([{ first_step, learning_rate: learningRate }]);
     return { type: 'learning_rate_changed', step: first_step, learning_rate: learningRate };
   }

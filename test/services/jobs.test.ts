@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { defaultLimits } from '../../src/config.ts';
 import { jobInput } from '../../src/schemas/job.ts';
+import { definitionOf } from '../../src/schemas/network.ts';
+import { type KeptRequest, runRequest } from '../../src/services/job-request.ts';
 import { createJobs, type Jobs } from '../../src/services/jobs.ts';
 import { silentLog } from '../../src/services/log.ts';
 import { openStore } from '../../src/store/open.ts';
@@ -16,6 +18,7 @@ import {
   type TrainingPool,
 } from '../../src/training/pool.ts';
 import type { RunRequest } from '../../src/training/request.ts';
+import { Run } from '../../src/training/run.ts';
 import { job } from '../support/jobs.ts';
 
 /** What a scripted worker does with one run. */
@@ -26,6 +29,8 @@ let store: Store;
 let real: TrainingPool;
 let jobs: Jobs;
 let scripts: Script[];
+/** Passes a new rate to the run of a script that has one. */
+let changeRate: (rate: number) => void = () => {};
 
 /** Carries out the scripts one after the other, then trains for real. */
 const scriptedPool = (): TrainingPool => ({
@@ -37,7 +42,7 @@ const scriptedPool = (): TrainingPool => ({
     const finished = script(request, handlers, checkpoint).catch(
       (error): RunOutcome => ({ kind: 'undelivered', error }),
     );
-    return { finished, step: 0, pause() {}, stop() {}, cancel() {}, changeLearningRate() {} };
+    return { finished, step: 0, pause() {}, stop() {}, cancel() {}, changeLearningRate: (rate) => changeRate(rate) };
   },
   predict: (request) => real.predict(request),
   evaluate: (request) => real.evaluate(request),
@@ -151,6 +156,54 @@ describe('a worker that dies', () => {
       async () => ({ kind: 'crashed', step, error: { code: 'out_of_memory', message: 'no memory' } });
     await open(starve(1), starve(2), starve(3));
     expect(await train()).toMatchObject({ state: 'failed', stop_reason: 'out_of_memory' });
+  });
+});
+
+describe('a learning rate that was changed under way', () => {
+  /** Trains for real until the worker has named the step of the change, and dies before anything else is kept. */
+  const untilNoted: Script = async (request, handlers, checkpoint) => {
+    const noted = Promise.withResolvers<void>();
+    const handle = real.run(
+      request,
+      {
+        async onProgress(progress) {
+          await handlers.onProgress(progress);
+          if (progress.notes.some(({ type }) => type === 'learning_rate_changed')) noted.resolve();
+        },
+        onCheckpoint() {},
+      },
+      checkpoint,
+    );
+    changeRate = (rate) => handle.changeLearningRate(rate);
+    await noted.promise;
+    handle.cancel();
+    await handle.finished;
+    return crash(0);
+  };
+
+  it('changes at the same step again when the worker dies before a checkpoint, to the bytes of a run that knows it', async () => {
+    await open(untilNoted);
+    const { id } = await jobs.create(input({ epochs: 200_000, checkpoint: {} }));
+    for await (const item of await jobs.follow(id, 0, AbortSignal.timeout(10_000))) if (item.type === 'progress') break;
+    await jobs.patch(id, { learning_rate: 0.125 });
+    const done = await jobs.wait(id, 60);
+    const [{ first_step } = { first_step: null }] = done.learning_rate_changes;
+    expect(done).toMatchObject({ state: 'succeeded', attempt: 2, learning_rate_changes: [{ learning_rate: 0.125 }] });
+    const run = new Run(
+      runRequest(
+        definitionOf(input().network!),
+        done.request as unknown as KeptRequest,
+        { inputs: Float64Array.from(job.data.inputs.flat()), targets: Float64Array.from(job.data.targets.flat()) },
+        [{ first_step: first_step!, learning_rate: 0.125 }],
+      ),
+      null,
+    );
+    while (run.end === null) run.advance(10_000);
+    expect(done.parameters_sha256).toBe(run.result().parameters_sha256);
+    const changed = (await jobs.events(id, { after: 0, limit: 100 })).data.filter(
+      ({ type }) => type === 'learning_rate_changed',
+    );
+    expect(changed.map(({ data }) => data)).toEqual([{ step: first_step, learning_rate: 0.125 }]);
   });
 });
 

@@ -98,6 +98,7 @@ export async function everythingAbout(store: Store, id: string): Promise<unknown
   return {
     job: await store.jobs.get(id),
     transitions: await store.jobs.transitions(id),
+    learningRates: await store.jobs.learningRates(id),
     events: await store.events.list(id, { limit: 1000 }),
     points: await collect(store.points.chunks(id, 'step')),
     checkpoints: await store.checkpoints.list(id),

@@ -245,6 +245,13 @@ describe('a run resumed from its checkpoint at any step is bit-identical, histor
     expect(bytesOf(resumed).equals(bytesOf(whole))).toBe(true);
   });
 
+  test('with a change that is still to come, which a newer one does not overtake', () => {
+    const run = new Run(smallRequest({ learning_rate_changes: [{ first_step: 5, learning_rate: 0.2 }] }), null);
+    const early = train(run, [1], 2);
+    expect(run.changeLearningRate(0.3)).toMatchObject({ step: 5, learning_rate: 0.3 });
+    expect([...early.rates, ...train(run).rates].slice(3, 5)).toEqual([early.rates[0], 0.3]);
+  });
+
   test('with scaled inputs and changes of the learning rate', () => {
     const learning_rate_changes = [{ first_step: 5, learning_rate: 0.2 }];
     expectResumable(smallRequest({ learning_rate_changes, scaling: { inputs: 'standardize' } }));

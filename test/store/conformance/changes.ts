@@ -59,6 +59,7 @@ export function changesConform(fixture: Fixture): void {
         { state: 'running', at: noon + 10, reason: null, attempt: 1 },
         { state: 'succeeded', at: noon + 20, reason: 'completed', attempt: 1 },
       ],
+      learningRates: [],
       events: { data: [{ id: 1, type: 'progress', data: { step: 3 }, at: noon + 20 }], has_more: false },
       points: [losses(1, 0, 1 / 8, 2 / 8)],
       checkpoints: [{ ...checkpoint(running, 3), job_id: running.id, created_at: noon + 20 }],
@@ -171,6 +172,51 @@ export function changesConform(fixture: Fixture): void {
     await fixture.store.jobs.change({ id, at: noon, set: { metadata: { team: 'b' } } });
     const found = async (team: string) => (await fixture.store.jobs.list({ limit: 9, metadata: { team } })).data.length;
     expect([await found('a'), await found('b')]).toEqual([0, 1]);
+  });
+
+  it('merges labels by RFC 7396 into those that are there, also when many do at once', async () => {
+    const { id } = await queuedJob(fixture.store, { metadata: { team: 'a', note: 'x', nested: { a: 1, b: 2 } } });
+    await fixture.store.jobs.change({ id, at: noon, merge_metadata: { note: null, nested: { b: null, c: [null] } } });
+    const keys = ['one', 'two', 'three', 'four'];
+    await Promise.all(keys.map((key) => fixture.store.jobs.change({ id, at: noon, merge_metadata: { [key]: key } })));
+    const labels = { team: 'a', nested: { a: 1, c: [null] }, one: 'one', two: 'two', three: 'three', four: 'four' };
+    expect((await fixture.store.jobs.get(id))?.metadata).toEqual(labels);
+    const found = async (metadata: Record<string, string>) =>
+      (await fixture.store.jobs.list({ limit: 9, metadata })).data.length;
+    expect([await found({ four: 'four', team: 'a' }), await found({ note: 'x' })]).toEqual([1, 0]);
+  });
+
+  it('numbers wishes for a learning rate in their order and keeps the steps at which they took effect', async () => {
+    const { jobs } = fixture.store;
+    const running = await runningJob(fixture.store);
+    const { id, attempt } = running;
+    const rates = [0.5, 0, 1e-300, 1e300];
+    for (const [i, learning_rate] of rates.entries()) await jobs.change({ id, at: noon + i, learning_rate });
+    const effective_rates = [
+      { number: 1, first_step: 7 },
+      { number: 2, first_step: 7 },
+    ];
+    await jobs.change({ ...progressTo(9, running), effective_rates });
+    const records = rates.map((learning_rate, i) => ({
+      number: i + 1,
+      learning_rate,
+      first_step: i < 2 ? 7 : null,
+      requested_at: noon + i,
+    }));
+    expect(await jobs.learningRates(id)).toEqual(records);
+    const zombie = {
+      id,
+      at: noon,
+      attempt: attempt + 1,
+      learning_rate: 1,
+      effective_rates: [{ number: 3, first_step: 8 }],
+    };
+    expect(await jobs.change(zombie)).toBeUndefined();
+    expect(await jobs.learningRates(id)).toEqual(records);
+    await Promise.all(rates.map((learning_rate) => jobs.change({ id, at: noon, learning_rate })));
+    expect((await jobs.learningRates(id)).map(({ number }) => number)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    await jobs.delete(id, ['running']);
+    expect(await jobs.learningRates(id)).toEqual([]);
   });
 
   it('sweeps the blobs that no record accounts for, and only old ones', async () => {

@@ -125,6 +125,7 @@ export function jobsConform(fixture: Fixture): void {
     expect(await jobs.delete(running.id, ['running'])).toBe(true);
     expect(await everythingAbout(fixture.store, running.id)).toEqual({
       job: undefined,
+      learningRates: [],
       transitions: [],
       events: { data: [], has_more: false },
       points: [],
