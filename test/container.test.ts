@@ -60,9 +60,11 @@ describe('the steps of the Dockerfile, carried out in a scratch directory', () =
       mkdirSync(roots[stage.name]!);
       build(stage, roots, repository, path);
     }
-    const dataDir = join(root, environment(final).DATA_DIR!);
+    const inData = Object.fromEntries(
+      Object.entries(environment(final)).map(([name, value]) => [name, value.replace(/^\/data\b/, join(root, 'data'))]),
+    );
     // The port and the interface are the host's choice at `docker run -p`; here the loopback interface alone.
-    env = { ...environment(final), PATH: path, HOST: '127.0.0.1', PORT: String(await freePort()), DATA_DIR: dataDir };
+    env = { ...inData, PATH: path, HOST: '127.0.0.1', PORT: String(await freePort()) };
     const [uid, gid] = of(final, 'USER').at(-1)!.split(':').map(Number);
     const user = process.getuid?.() === 0 ? { uid: uid!, gid: gid! } : {};
     const [command, ...args] = execForm(final, 'CMD');
