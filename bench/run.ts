@@ -1,5 +1,5 @@
 /** Lets the engine and its peers train the same workloads in turns and compares them. */
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { parseArgs } from 'node:util';
@@ -16,21 +16,30 @@ const { values: flags, positionals } = parseArgs({
   },
 });
 
+/** The first Python that can import the library: an own one, or the system's. */
+function pythonWith(library: string): string {
+  const can = (command: string) => spawnSync(command, ['-c', `import ${library}`], { stdio: 'ignore' }).status === 0;
+  return ['python3', '/usr/bin/python3'].find(can) ?? 'python3';
+}
+
 const here = (path: string) => new URL(path, import.meta.url).pathname;
 const node = (script: string, ...args: string[]) => [process.execPath, here(`peers/${script}.ts`), ...args];
-const python = (library: string) => ['python3', here('peers/python.py'), library];
+const python = (library: string) => [pythonWith(library), here('peers/python.py'), library];
 
-const commands: Readonly<Record<string, readonly string[]>> = {
-  trainyard: node('engine'),
-  'trainyard strict': node('engine', 'strict'),
-  'limit 256': node('limit', '256'),
-  'limit 128': node('limit', '128'),
-  NumPy: python('numpy'),
-  PyTorch: python('torch'),
-  'tfjs-wasm': node('tfjs', 'wasm'),
-  'tfjs-cpu': node('tfjs', 'cpu'),
-  'brain.js': node('online', 'brain'),
-  synaptic: node('online', 'synaptic'),
+const commands: Readonly<Record<string, () => readonly string[]>> = {
+  trainyard: () => node('engine'),
+  'trainyard strict': () => node('engine', 'strict'),
+  'trainyard HTTP': () => node('http'),
+  'HTTP, shuffled': () => node('http', 'shuffle'),
+  'limit 256': () => node('limit', '256'),
+  'limit 128': () => node('limit', '128'),
+  NumPy: () => python('numpy'),
+  PyTorch: () => python('torch'),
+  'scikit-learn': () => python('sklearn'),
+  'tfjs-wasm': () => node('tfjs', 'wasm'),
+  'tfjs-cpu': () => node('tfjs', 'cpu'),
+  'brain.js': () => node('online', 'brain'),
+  synaptic: () => node('online', 'synaptic'),
 };
 
 /** One thread for everybody, and nothing that forces a library onto a slower path. */
@@ -80,9 +89,16 @@ interface Row {
   readonly share_of_limit: number | null;
   /** How many times as fast as this peer the engine is. */
   readonly engine_advantage: number | null;
+  /** What the peer says of itself: its version, its memory. */
+  readonly note: string | null;
 }
 
-function rowsOf(workload: Workload, times: ReadonlyMap<string, readonly number[]>): Row[] {
+interface Measurements {
+  readonly times: ReadonlyMap<string, readonly number[]>;
+  readonly notes: ReadonlyMap<string, string>;
+}
+
+function rowsOf(workload: Workload, { times, notes }: Measurements): Row[] {
   const seconds = new Map([...times].map(([peer, values]) => [peer, median(values)]));
   const limit = seconds.get('limit 256') ?? seconds.get('limit 128');
   const engine = seconds.get('trainyard');
@@ -94,6 +110,7 @@ function rowsOf(workload: Workload, times: ReadonlyMap<string, readonly number[]
     gflops: operationsPerStep(workload) / time / 1e9,
     share_of_limit: limit === undefined ? null : limit / time,
     engine_advantage: engine === undefined ? null : time / engine,
+    note: notes.get(peer) ?? null,
   }));
 }
 
@@ -107,29 +124,30 @@ function show(rows: readonly Row[]): void {
       `${row.gflops.toFixed(1).padStart(7)} GFLOP/s`,
       row.share_of_limit === null ? '' : `${(100 * row.share_of_limit).toFixed(1).padStart(6)} % of limit`,
       row.engine_advantage === null ? '' : `${row.engine_advantage.toPrecision(3).padStart(8)}×`,
+      row.note ?? '',
     ];
     console.log(cells.join('  '));
   }
 }
 
 const wanted = flags.peers?.split(',') ?? Object.keys(commands);
-const peers = wanted.map((name) => new Peer(name, commands[name]));
+const peers = wanted.map((name) => new Peer(name, commands[name]()));
 const chosen = workloads.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
 const all: Row[] = [];
-const notes: Record<string, string> = {};
 for (const workload of chosen) {
   const times = new Map<string, number[]>();
+  const notes = new Map<string, string>();
   for (let round = 0; round < Number(flags.rounds); round++) {
     for (const peer of peers) {
       const answer = await peer.ask(workload, Number(flags.seconds));
-      if (answer?.note) notes[peer.name] = answer.note;
+      if (answer?.note) notes.set(peer.name, answer.note);
       if (answer?.seconds_per_step) times.set(peer.name, [...(times.get(peer.name) ?? []), answer.seconds_per_step]);
     }
   }
-  const rows = rowsOf(workload, times);
+  const rows = rowsOf(workload, { times, notes });
   all.push(...rows);
   if (!flags.json) show(rows);
 }
 for (const peer of peers) peer.end();
 if (flags.json)
-  console.log(JSON.stringify({ node: process.version, rounds: Number(flags.rounds), notes, rows: all }, null, 2));
+  console.log(JSON.stringify({ node: process.version, rounds: Number(flags.rounds), rows: all }, null, 2));

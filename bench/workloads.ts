@@ -8,9 +8,11 @@ export interface Workload {
   readonly output: 'softmax' | 'sigmoid';
   readonly loss: 'categorical_cross_entropy' | 'binary_cross_entropy' | 'mean_squared_error';
   readonly optimizer: 'sgd' | 'adam';
+  /** What a step is: training on a batch, or the outputs for one. */
+  readonly task: 'train' | 'predict';
 }
 
-const classifier = { hidden: 'relu', output: 'softmax', loss: 'categorical_cross_entropy' } as const;
+const classifier = { hidden: 'relu', output: 'softmax', loss: 'categorical_cross_entropy', task: 'train' } as const;
 
 export const workloads: readonly Workload[] = [
   { name: 'W0', sizes: [3, 3, 4, 2], batch: 10, ...classifier, optimizer: 'sgd' },
@@ -22,6 +24,7 @@ export const workloads: readonly Workload[] = [
     output: 'sigmoid',
     loss: 'mean_squared_error',
     optimizer: 'sgd',
+    task: 'train',
   },
   {
     name: 'W2',
@@ -31,20 +34,24 @@ export const workloads: readonly Workload[] = [
     output: 'sigmoid',
     loss: 'binary_cross_entropy',
     optimizer: 'adam',
+    task: 'train',
   },
   { name: 'W3', sizes: [64, 128, 64, 10], batch: 64, ...classifier, optimizer: 'adam' },
   { name: 'W4', sizes: [784, 128, 10], batch: 64, ...classifier, optimizer: 'sgd' },
   { name: 'W5', sizes: [784, 512, 512, 10], batch: 128, ...classifier, optimizer: 'sgd' },
   { name: 'W6', sizes: [1024, 1024, 1024, 10], batch: 256, ...classifier, optimizer: 'sgd' },
+  { name: 'P1', sizes: [64, 128, 64, 10], batch: 1, ...classifier, optimizer: 'adam', task: 'predict' },
+  { name: 'P1000', sizes: [64, 128, 64, 10], batch: 1000, ...classifier, optimizer: 'adam', task: 'predict' },
 ];
 
 export const LEARNING_RATE = 0.001;
 /** Batches in the data set; the row numbers run through all of it. */
 export const BATCHES = 10;
 
-/** Floating-point operations of a step: 2mkn per matrix product, three per layer, less the first layer's input gradient. */
-export function operationsPerStep({ sizes, batch }: Workload): number {
-  return sizes.slice(1).reduce((sum, units, i) => sum + (i === 0 ? 4 : 6) * batch * sizes[i] * units, 0);
+/** Floating-point operations of a step: 2mkn per matrix product; in training three per layer, less the first layer's input gradient. */
+export function operationsPerStep({ sizes, batch, task }: Workload): number {
+  const perWeight = (layer: number) => (task === 'predict' ? 2 : layer === 0 ? 4 : 6);
+  return sizes.slice(1).reduce((sum, units, i) => sum + perWeight(i) * batch * sizes[i] * units, 0);
 }
 
 /** The same data for every peer: inputs in [−1, 1], targets 0 or 1, one of a row being 1. */

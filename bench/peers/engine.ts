@@ -19,6 +19,12 @@ function prepare(workload: Workload) {
   const initial = initialParameters(planned, definition, 1);
   const { backend, reason } = createBackend(planned, setup, { rows, inputs, targets }, initial, { revectorized });
   if (backend.name !== 'wasm') throw new Error(reason);
+  if (workload.task === 'predict') {
+    const batchInputs = inputs.slice(0, batch * sizes[0]);
+    return (count: number) => {
+      for (let i = 0; i < count; i++) backend.predict(batchInputs, batch);
+    };
+  }
   const epoch = Uint32Array.from({ length: rows }, (_, i) => i);
   let step = 1;
   return (count: number) => {

@@ -39,6 +39,7 @@ function synaptic({ sizes }: Workload): (sample: { input: Float32Array; output: 
 }
 
 function prepare(workload: Workload): Steps | null {
+  if (workload.task === 'predict') return null;
   const weights = workload.sizes.slice(1).reduce((sum, units, i) => sum + units * workload.sizes[i], 0);
   const which = process.argv[2] === 'synaptic' ? synaptic : brain;
   if (weights > (which === synaptic ? MAX_WEIGHTS / 20 : MAX_WEIGHTS)) return null;

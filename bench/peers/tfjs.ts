@@ -35,6 +35,12 @@ function prepare(workload: Workload): Steps {
       ? tf.losses.sigmoidCrossEntropy(target, z)
       : tf.losses.meanSquaredError(target, z.sigmoid());
   };
+  if (workload.task === 'predict') {
+    const rowsOfBatch = tf.tensor2d(inputs.slice(0, batch * width), [batch, width]);
+    return (count) => {
+      for (let i = 0; i < count; i++) tf.tidy(() => tf.softmax(logits(rowsOfBatch)).dataSync());
+    };
+  }
   let at = 0;
   return async (count) => {
     let last: { dataSync(): Float32Array } | null = null;
