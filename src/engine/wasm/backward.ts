@@ -6,16 +6,20 @@ import type { Index } from './assembler.ts';
 import type { Expression, Lanes, Sink } from './expression.ts';
 import { activationTraits, inPairs, tileAddress } from './forward.ts';
 import {
-  addKernel,
+  addColumnsKernel,
+  addRowsKernel,
   forSampleGroups,
   type Kernel,
   type KernelContext,
+  type KernelFunction,
   loadColumns,
   multiplied,
+  once,
+  shareOf,
   storeColumns,
 } from './kernel.ts';
-import type { LayerLayout, Rows } from './layout.ts';
-import { emitElementwise, emitProduct } from './product.ts';
+import { type LayerLayout, panelsIn, type Rows } from './layout.ts';
+import { emitAlong, emitElementwise, emitPanels, emitProduct } from './product.ts';
 import { scalarNames, scalarOffset } from './scalars.ts';
 
 /** dLoss/da·mask·f'(y) for one vector; `element` addresses a row of one common stride. */
@@ -34,13 +38,13 @@ function throughActivation(
  * dLoss/d(outputs of the layer below)[row][k] = Σ_unit δ[row][unit]·W[unit][k], and times the derivative of the layer
  * below's activation where that fits into the epilogue. Both [rows, units of the layer below].
  */
-export function propagateKernel(context: KernelContext, current: LayerLayout, below: LayerLayout): Index {
+export function propagateKernel(context: KernelContext, current: LayerLayout, below: LayerLayout): KernelFunction {
   const { layout } = context;
   const { transposed, deltas } = current;
   if (transposed === null) throw new TypeError('the first layer propagates nothing');
   const fused = below.mask === null && activationTraits(below.layer, context).derivativeFits;
-  return addKernel(context, (kernel) => {
-    const { f, o, count } = kernel;
+  return addRowsKernel(context, (kernel) => {
+    const { f, o, first, count } = kernel;
     const target = tileAddress(kernel, below.deltas);
     emitProduct(
       f,
@@ -55,6 +59,7 @@ export function propagateKernel(context: KernelContext, current: LayerLayout, be
         bTerm: (vectors) => vectors * 16,
         terms: transposed.inner,
         rows: { local: count },
+        firstRow: first,
         usualRemainder: layout.batch % layout.tile.rows,
         columns: transposed.columns,
       },
@@ -72,12 +77,12 @@ export function propagateKernel(context: KernelContext, current: LayerLayout, be
 }
 
 /** What remains between `propagateKernel` and dLoss/dy: mask and activation in a pass of their own; null if nothing does. */
-export function hiddenDeltaKernel(context: KernelContext, current: LayerLayout): Index | null {
+export function hiddenDeltaKernel(context: KernelContext, current: LayerLayout): KernelFunction | null {
   if (current.layer.activation.entry.kind === 'rowwise') return rowwiseDeltaKernel(context, current);
   if (current.mask === null && activationTraits(current.layer, context).derivativeFits) return null;
-  return addKernel(context, ({ f, o, count }) => {
+  return addRowsKernel(context, ({ f, o, first, count }) => {
     const { deltas, columns, mask } = current;
-    emitElementwise(f, o, { rows: { local: count }, columns, stride: deltas.stride }, (element, v) => {
+    emitElementwise(f, o, { rows: { local: count }, firstRow: first, columns, stride: deltas.stride }, (element, v) => {
       const load = (rows: Rows) => o.load(element, rows.base + v);
       const gradient = mask === null ? load(deltas) : o.mul(load(deltas), load(mask));
       return [{ value: throughActivation(o, current, gradient, load), base: element, offset: deltas.base + v }];
@@ -85,11 +90,11 @@ export function hiddenDeltaKernel(context: KernelContext, current: LayerLayout):
   });
 }
 
-function rowwiseDeltaKernel(context: KernelContext, current: LayerLayout): Index {
+function rowwiseDeltaKernel(context: KernelContext, current: LayerLayout): KernelFunction {
   const { entry } = current.layer.activation;
   if (entry.kind !== 'rowwise') throw new TypeError('not a rowwise activation');
   const { activations: a, deltas, layer, mask } = current;
-  return addKernel(context, (kernel) => {
+  return addRowsKernel(context, (kernel) => {
     const { f, o } = kernel;
     forSampleGroups(kernel, (sample) => {
       const at = multiplied(f, sample, a.stride);
@@ -184,10 +189,10 @@ export function weightGradientKernel(
   inputs: Rows,
   current: LayerLayout,
   rule: UpdateRule,
-): Index {
+): KernelFunction {
   const { layout } = context;
   const { weights, deltas, layer } = current;
-  return addKernel(context, (kernel) => {
+  return addColumnsKernel(context, (kernel) => {
     const { f, o, count } = kernel;
     const at = f.local('i32');
     emitProduct(
@@ -205,6 +210,7 @@ export function weightGradientKernel(
         rows: weights.inner,
         usualRemainder: 0,
         columns: weights.columns,
+        panels: shareOf(kernel, panelsIn(weights)),
       },
       ({ panel, firstRow, vectors }) => {
         f.get(panel)
@@ -228,31 +234,46 @@ export function weightGradientKernel(
 }
 
 /** db[unit] = Σ_row δ[row][unit], rows ascending. */
-export function biasGradientKernel(context: KernelContext, current: LayerLayout, rule: UpdateRule): Index | null {
+export function biasGradientKernel(
+  context: KernelContext,
+  current: LayerLayout,
+  rule: UpdateRule,
+): KernelFunction | null {
   const { biases, deltas, columns } = current;
   if (biases === null) return null;
-  return addKernel(context, (kernel) => {
-    const { f, o, count, zero } = kernel;
+  return addColumnsKernel(context, (kernel) => {
+    const { f, o, count } = kernel;
     const vectors = columns / o.shape.lanes;
+    const [whole, last] = [Math.floor(vectors / BIAS_VECTORS), vectors % BIAS_VECTORS];
+    const group = f.local('i32');
     const [column, row, at] = [f.local('i32'), f.local('i32'), f.local('i32')];
-    const emitColumns = (group: number) => {
-      const sums = Array.from({ length: group }, () => o.newLocal());
+    const emitColumns = (width: number) => {
+      const sums = Array.from({ length: width }, () => o.newLocal());
       for (const sum of sums) f.v128(new Uint8Array(16)).set(sum);
       f.i32(0).set(row).get(column).set(at);
       f.whileBelow(row, { local: count }, 1, () => {
         o.run(sums.map((sum, v) => ({ value: o.add(o.local(sum), o.load(at, deltas.base + v * 16)), local: sum })));
         f.increment(at, deltas.stride);
       });
-      for (let v = 0; v < group; v++) {
+      for (let v = 0; v < width; v++) {
         o.run(gradientSinks(context, kernel, rule, { base: column, offset: biases + v * 16 }, o.local(sums[v]), false));
       }
       o.clearLocals();
-      f.increment(column, group * 16);
+      f.increment(column, width * 16);
     };
-    f.get(zero).set(column);
-    const whole = vectors - (vectors % BIAS_VECTORS);
-    f.whileBelow(column, whole * 16, 0, () => emitColumns(BIAS_VECTORS));
-    if (vectors > whole) emitColumns(vectors - whole);
+    const begun = () =>
+      f
+        .get(group)
+        .i32(BIAS_VECTORS * 16)
+        .op('i32.mul')
+        .set(column);
+    emitPanels(
+      f,
+      { panel: group, full: whole, range: shareOf(kernel, Math.ceil(vectors / BIAS_VECTORS)) },
+      begun,
+      () => emitColumns(BIAS_VECTORS),
+      last > 0 ? () => emitColumns(last) : null,
+    );
   });
 }
 
@@ -260,22 +281,43 @@ export function biasGradientKernel(context: KernelContext, current: LayerLayout,
 const BIAS_VECTORS = 4;
 
 /** The update of the whole block from stored gradients, scaled by the clip factor. */
-export function updateKernel(context: KernelContext, rule: UpdateRule): Index {
+export function updateKernel(context: KernelContext, rule: UpdateRule): KernelFunction {
   const { layout } = context;
-  return addKernel(context, (kernel) => {
+  const bytes = layout.bytesPerNumber;
+  return addColumnsKernel(context, (kernel) => {
     const { f, o, zero } = kernel;
-    const segments = layout.layers.flatMap(({ weights, biases, gamma, beta, columns }) => [
-      { start: weights.offset, bytes: weights.inner * weights.columns * layout.bytesPerNumber, decays: true },
-      ...[biases, gamma, beta]
-        .filter((offset) => offset !== null)
-        .map((start) => ({ start, bytes: columns * layout.bytesPerNumber, decays: false })),
-    ]);
-    for (const { start, bytes, decays } of segments) {
-      emitElementwise(f, o, { rows: 1, columns: (bytes / 16) * o.shape.lanes, stride: 0 }, (element, v) => {
+    const element = f.local('i32');
+    const update = (start: number, columns: number, decays: boolean) =>
+      emitAlong(f, o, element, columns * bytes, (v) => {
         const factor = o.loadInvariant(zero, scalarOffset(layout, 'clip_factor'));
         const gradient = o.mul(factor, o.load(element, layout.gradients + start + v));
         return updateSinks(context, kernel, rule, { base: element, offset: start + v }, gradient, decays);
       });
+    for (const { weights } of layout.layers) {
+      const { inner, width, offset } = weights;
+      const [full, last] = [Math.floor(weights.columns / width), weights.columns % width];
+      const panel = f.local('i32');
+      emitPanels(
+        f,
+        { panel, full, range: shareOf(kernel, panelsIn(weights)) },
+        () =>
+          f
+            .get(panel)
+            .i32(inner * width * bytes)
+            .op('i32.mul')
+            .set(element),
+        () => update(offset, inner * width, true),
+        last > 0 ? () => update(offset, inner * last, true) : null,
+      );
     }
+    once(kernel, () => {
+      for (const { biases, gamma, beta, columns } of layout.layers) {
+        for (const start of [biases, gamma, beta]) {
+          if (start === null) continue;
+          f.i32(0).set(element);
+          update(start, columns, false);
+        }
+      }
+    });
   });
 }

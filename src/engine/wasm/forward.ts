@@ -4,10 +4,11 @@ import type { Resolved } from '../options.ts';
 import { FunctionBuilder, type Index } from './assembler.ts';
 import { type Expression, Lanes, type Sink } from './expression.ts';
 import {
-  addKernel,
+  addRowsKernel,
   forSampleGroups,
   type Kernel,
   type KernelContext,
+  type KernelFunction,
   loadColumns,
   multiplied,
   poisoned,
@@ -87,11 +88,11 @@ export function forwardKernel(
   activation: Resolved<ElementwiseActivation> | null,
   outputs: Rows,
   keepsInput: boolean,
-): Index {
+): KernelFunction {
   const { layout } = context;
   const { weights, preActivations: z } = current;
-  return addKernel(context, (kernel) => {
-    const { f, o, count } = kernel;
+  return addRowsKernel(context, (kernel) => {
+    const { f, o, first, count } = kernel;
     const [zAt, aAt] = [tileAddress(kernel, z), tileAddress(kernel, outputs)];
     emitProduct(
       f,
@@ -106,6 +107,7 @@ export function forwardKernel(
         bTerm: (vectors) => vectors * 16,
         terms: weights.inner,
         rows: { local: count },
+        firstRow: first,
         usualRemainder: layout.batch % layout.tile.rows,
         columns: weights.columns,
       },
@@ -133,7 +135,7 @@ export function forwardKernel(
 }
 
 /** a = f(y), and a·mask where there is one, from y = activation inputs in memory. */
-export function activationKernel(context: KernelContext, current: LayerLayout, training: boolean): Index {
+export function activationKernel(context: KernelContext, current: LayerLayout, training: boolean): KernelFunction {
   const { entry } = current.layer.activation;
   return entry.kind === 'rowwise'
     ? rowwiseKernel(context, current, training)
@@ -145,10 +147,10 @@ function elementwiseKernel(
   current: LayerLayout,
   { entry, options }: Pick<Resolved<ElementwiseActivation>, 'entry' | 'options'>,
   training: boolean,
-): Index {
+): KernelFunction {
   const { activationInputs: y, activations: a, outputs, mask, columns } = current;
-  return addKernel(context, ({ f, o, count }) => {
-    emitElementwise(f, o, { rows: { local: count }, columns, stride: y.stride }, (element, v) => {
+  return addRowsKernel(context, ({ f, o, first, count }) => {
+    emitElementwise(f, o, { rows: { local: count }, firstRow: first, columns, stride: y.stride }, (element, v) => {
       const input = o.load(element, y.base + v);
       const value = poisoned(o, entry.forward(o, input, options), input);
       if (mask === null || !training) return [{ value, base: element, offset: outputs.base + v }];
@@ -162,12 +164,12 @@ function elementwiseKernel(
 }
 
 /** Rows of samples in lanes: every formula over a row is unrolled over the units. */
-function rowwiseKernel(context: KernelContext, current: LayerLayout, training: boolean): Index {
+function rowwiseKernel(context: KernelContext, current: LayerLayout, training: boolean): KernelFunction {
   const { entry } = current.layer.activation;
   if (entry.kind !== 'rowwise') throw new TypeError('not a rowwise activation');
   const { units } = current.layer;
   const { activationInputs: y, activations, outputs, mask } = current;
-  return addKernel(context, (kernel) => {
+  return addRowsKernel(context, (kernel) => {
     const { f, o } = kernel;
     forSampleGroups(kernel, (sample) => {
       const at = multiplied(f, sample, y.stride);

@@ -1,18 +1,19 @@
 /** Copies the chosen rows of the data set into the batch. */
 import type { FunctionBuilder, Index } from './assembler.ts';
-import { addKernel, type KernelContext } from './kernel.ts';
+import { addRowsKernel, type KernelContext, type KernelFunction } from './kernel.ts';
 import { wordOffset } from './scalars.ts';
 
 /** Rows of more bytes are left to `memory.copy`, whose call costs as much as a few dozen vector moves. */
 const UNROLLED_BYTES = 512;
 
 /** Row i of the batch ← row order[i] of the data: inputs, targets or label, weight. */
-export function gatherKernel(context: KernelContext): Index {
+export function gatherKernel(context: KernelContext): KernelFunction {
   const { layout } = context;
   const { plan, bytesPerNumber: bytes, inputs, targets } = layout;
   const labels = plan.loss.entry.target_domain.kind === 'label';
-  return addKernel(context, ({ f, count, zero }) => {
+  return addRowsKernel(context, ({ f, first, count, zero }) => {
     const [i, row] = [f.local('i32'), f.local('i32')];
+    f.get(first).set(i);
     f.whileBelow(i, { local: count }, 1, () => {
       f.get(i).i32(2).op('i32.shl').memory('i32.load', layout.order).set(row);
       const source = (name: 'inputs' | 'targets' | 'weights', width: number) => {

@@ -3,6 +3,7 @@ import type { ArithmeticMode } from '../definition.ts';
 import type { FunctionBuilder, Index, ModuleBuilder } from './assembler.ts';
 import { type Expression, Lanes } from './expression.ts';
 import type { NetworkLayout, Rows } from './layout.ts';
+import type { Range } from './product.ts';
 
 export interface KernelContext {
   readonly module: ModuleBuilder;
@@ -10,25 +11,86 @@ export interface KernelContext {
   readonly mode: ArithmeticMode;
 }
 
-/** A function of the module under construction, with its parameter (the rows of the batch) and its lanes. */
+/**
+ * What is divided when several threads carry out a kernel: the rows of the batch, or the columns of the weights and
+ * whatever else is summed over the whole batch. Either way each result is computed by one thread, as one thread alone
+ * would compute it.
+ */
+export type Split = 'rows' | 'columns';
+
+/**
+ * A function of the module. One of rows takes the first row to work on and the row behind the last; one of columns takes
+ * the rows of the batch and its share of the columns, from and to, in parts of `WHOLE`.
+ */
+export interface KernelFunction {
+  readonly index: Index;
+  readonly split: Split;
+}
+
+/** A function of the module under construction, and its lanes. */
 export interface Kernel {
   readonly f: FunctionBuilder;
   readonly o: Lanes;
-  /** Rows of the batch. */
+  /** The row of the batch behind the last one to work on. */
   readonly count: Index;
   /** Always 0: the base of constant addresses. */
   readonly zero: Index;
 }
 
-/** Adds a function of the number of rows; returns its index. */
-export function addKernel(
-  { module, layout, mode }: KernelContext,
-  emit: (kernel: Kernel) => void,
-  name?: string,
-): Index {
-  const body = (f: FunctionBuilder) =>
-    emit({ f, o: new Lanes(f, layout.plan.precision, mode), count: 0, zero: f.local('i32') });
-  return module.function(['i32'], [], body, name);
+export interface RowsKernel extends Kernel {
+  /** The first row to work on. */
+  readonly first: Index;
+}
+
+export interface ColumnsKernel extends Kernel {
+  readonly from: Index;
+  readonly to: Index;
+}
+
+/** Adds a function of some rows of the batch. */
+export function addRowsKernel(context: KernelContext, emit: (kernel: RowsKernel) => void): KernelFunction {
+  const { module } = context;
+  const body = (f: FunctionBuilder) => emit({ ...kernelOf(context, f, 1), first: 0 });
+  return { index: module.function(['i32', 'i32'], [], body), split: 'rows' };
+}
+
+/** Adds a function of all rows of the batch and a share of the columns. */
+export function addColumnsKernel(context: KernelContext, emit: (kernel: ColumnsKernel) => void): KernelFunction {
+  const { module } = context;
+  const body = (f: FunctionBuilder) => emit({ ...kernelOf(context, f, 0), from: 1, to: 2 });
+  return { index: module.function(['i32', 'i32', 'i32'], [], body), split: 'columns' };
+}
+
+/** Adds an exported function of the rows of the batch, which one thread carries out. */
+export function addWholeKernel(context: KernelContext, name: string, emit: (kernel: Kernel) => void): void {
+  context.module.function(['i32'], [], (f) => emit(kernelOf(context, f, 0)), name);
+}
+
+function kernelOf({ layout, mode }: KernelContext, f: FunctionBuilder, count: Index): Kernel {
+  return { f, o: new Lanes(f, layout.plan.precision, mode), count, zero: f.local('i32') };
+}
+
+const WHOLE_BITS = 12;
+/** Shares of the columns are multiples of 1/WHOLE. */
+export const WHOLE = 2 ** WHOLE_BITS;
+
+/** Those of `units` things that belong to the kernel's share; a single thing belongs to the last share. */
+export function shareOf({ f, from, to }: ColumnsKernel, units: number): Range {
+  const [first, end] = [f.local('i32'), f.local('i32')];
+  for (const [share, local] of [
+    [from, first],
+    [to, end],
+  ]) {
+    f.get(share).i32(units).op('i32.mul').i32(WHOLE_BITS).op('i32.shr_u').set(local);
+  }
+  return { first, end };
+}
+
+/** Emits what only one of the threads does. */
+export function once(kernel: ColumnsKernel, body: () => void): void {
+  const { first, end } = shareOf(kernel, 1);
+  kernel.f.get(first).get(end).op('i32.lt_s');
+  kernel.f.if(body);
 }
 
 /** local = a·factor, for addresses. */
@@ -42,9 +104,9 @@ export function multiplied(f: FunctionBuilder, a: Index, factor: number): Index 
  * Runs `body` for every group of as many samples as there are lanes, so that a lane is a sample. The last group may
  * reach past `count`, into rows kept for that.
  */
-export function forSampleGroups({ f, o, count }: Kernel, body: (firstSample: Index) => void): void {
+export function forSampleGroups({ f, o, first, count }: RowsKernel, body: (firstSample: Index) => void): void {
   const sample = f.local('i32');
-  f.i32(0).set(sample);
+  f.get(first).set(sample);
   f.whileBelow(sample, { local: count }, o.shape.lanes, () => {
     body(sample);
     o.clearLocals();

@@ -22,6 +22,9 @@ export interface Panels {
   readonly width: number;
 }
 
+/** How many panels there are, a narrower last one included. */
+export const panelsIn = ({ columns, width }: Panels): number => Math.ceil(columns / width);
+
 /** A matrix stored row by row with padding. */
 export interface Rows {
   readonly base: number;
@@ -63,6 +66,8 @@ export interface LayerLayout {
   readonly normalization: NormalizationLayout | null;
   /** Dropout factors; null without dropout. */
   readonly mask: Rows | null;
+  /** The same side by side, as the generator makes them. */
+  readonly factors: number;
 }
 
 export interface NetworkLayout {
@@ -96,8 +101,6 @@ export interface NetworkLayout {
   /** Numbers of one step: the engine's own and the optimizer's; see scalars.ts. */
   readonly scalars: number;
   readonly optimizerScalars: readonly string[];
-  /** Dropout factors of one layer side by side, as the generator makes them. */
-  readonly factors: number;
   /** Row numbers of a batch, 32-bit. */
   readonly order: number;
   /** 32-bit words of one step; see `wordOffset`. */
@@ -208,10 +211,9 @@ export function createLayout({
             : { mean: statistics.take(units * bytes + 64), variance: statistics.take(units * bytes + 64) },
       },
       mask: layer.dropout === 0 ? null : rows(units),
+      factors: layer.dropout === 0 ? 0 : places.take((roundUp(capacity * units, 16) + 16) * bytes),
     };
   });
-  const dropping = plan.layers.filter((layer) => layer.dropout !== 0).map((layer) => layer.units);
-  const factors = places.take((roundUp(capacity * Math.max(0, ...dropping), 16) + 16) * bytes);
   const blockBytes = block.end;
   const parameters = places.take(blockBytes);
   const slotPlaces = Array.from({ length: slots }, () => places.take(blockBytes));
@@ -239,7 +241,6 @@ export function createLayout({
     gradients,
     snapshot,
     scalars,
-    factors,
     order,
     words,
     results,

@@ -7,12 +7,17 @@ import type { Index } from './assembler.ts';
 import { gradientSinks, type UpdateRule } from './backward.ts';
 import type { Expression, Lanes, Sink } from './expression.ts';
 import {
-  addKernel,
+  addColumnsKernel,
+  addRowsKernel,
+  type ColumnsKernel,
   forSampleGroups,
   type Kernel,
   type KernelContext,
+  type KernelFunction,
   loadColumns,
   multiplied,
+  type RowsKernel,
+  shareOf,
   storeColumns,
 } from './kernel.ts';
 import type { LayerLayout, NetworkLayout, NormalizationLayout, Rows } from './layout.ts';
@@ -37,23 +42,29 @@ function normalizedLayer({ layout }: KernelContext, current: LayerLayout): Norma
 }
 
 /** y = γ·(z − mean)/√(variance + ε) + β; in training batch_norm also moves its running statistics. */
-export function normalizeKernel(context: KernelContext, current: LayerLayout, training: boolean): Index | null {
+export function normalizeKernel(
+  context: KernelContext,
+  current: LayerLayout,
+  training: boolean,
+): KernelFunction | null {
   const of = normalizedLayer(context, current);
   if (of === null) return null;
-  return addKernel(context, (kernel) => {
-    if (of.places.kind === 'batch_norm') emitBatchForward(kernel, of, training);
-    else emitLayerForward(kernel, of);
-  });
+  return of.places.kind === 'batch_norm'
+    ? addColumnsKernel(context, (kernel) => emitBatchForward(kernel, of, training))
+    : addRowsKernel(context, (kernel) => emitLayerForward(kernel, of));
 }
 
 /** dLoss/dz from dLoss/dy, in place, and the gradients of γ and β. */
-export function normalizeBackwardKernel(context: KernelContext, current: LayerLayout, rule: UpdateRule): Index | null {
+export function normalizeBackwardKernels(
+  context: KernelContext,
+  current: LayerLayout,
+  rule: UpdateRule,
+): KernelFunction[] {
   const of = normalizedLayer(context, current);
-  if (of === null) return null;
-  return addKernel(context, (kernel) => {
-    emitThroughScale(context, kernel, of, rule);
-    if (of.places.kind === 'layer_norm') emitLayerBackward(kernel, of);
-  });
+  if (of === null) return [];
+  const throughScale = addColumnsKernel(context, (kernel) => emitThroughScale(context, kernel, of, rule));
+  if (of.places.kind === 'batch_norm') return [throughScale];
+  return [throughScale, addRowsKernel(context, (kernel) => emitLayerBackward(kernel, of))];
 }
 
 const ZERO = new Uint8Array(16);
@@ -68,10 +79,11 @@ function accumulators({ f, o }: Kernel, count: number): Index[] {
 }
 
 /** Runs `body` for every vector of columns, with the byte offset of its first column. */
-function forColumns({ f, o }: Kernel, columns: number, body: (column: Index) => void): void {
-  const column = f.local('i32');
-  f.i32(0).set(column);
-  f.whileBelow(column, (columns / o.shape.lanes) * 16, 16, () => {
+function forColumns(kernel: ColumnsKernel, columns: number, body: (column: Index) => void): void {
+  const { f, o } = kernel;
+  const { first, end } = shareOf(kernel, columns / o.shape.lanes);
+  const [column, behind] = [multiplied(f, first, 16), multiplied(f, end, 16)];
+  f.whileBelow(column, { local: behind }, 16, () => {
     body(column);
     o.clearLocals();
   });
@@ -92,7 +104,7 @@ function inverseDeviation(o: Lanes, variance: Expression, epsilon: number): Expr
   return o.div(o.constant(1), o.sqrt(o.add(variance, o.constant(epsilon))));
 }
 
-function emitBatchForward(kernel: Kernel, of: Normalized, training: boolean): void {
+function emitBatchForward(kernel: ColumnsKernel, of: Normalized, training: boolean): void {
   const { o } = kernel;
   const { layout, places, current, planned } = of;
   const { preActivations: z, activationInputs: y } = current;
@@ -162,7 +174,7 @@ function moveRunning(
 }
 
 /** y = γ·n + β: dγ = Σ δ·n, dβ = Σ δ over the rows, δ ← δ·γ; for batch_norm also through n, whose groups are the columns. */
-function emitThroughScale(context: KernelContext, kernel: Kernel, of: Normalized, rule: UpdateRule): void {
+function emitThroughScale(context: KernelContext, kernel: ColumnsKernel, of: Normalized, rule: UpdateRule): void {
   const { o, zero } = kernel;
   const { layout, current, places } = of;
   const { deltas, gamma, beta } = current;
@@ -234,7 +246,7 @@ function alongUnits(
   if (units % lanes > 0) body(at, unit, units % lanes);
 }
 
-function emitLayerForward(kernel: Kernel, of: Normalized): void {
+function emitLayerForward(kernel: RowsKernel, of: Normalized): void {
   const { f, o } = kernel;
   const { current, planned, places } = of;
   const { preActivations: z, activationInputs: y } = current;
@@ -267,7 +279,7 @@ function emitLayerForward(kernel: Kernel, of: Normalized): void {
   });
 }
 
-function emitLayerBackward(kernel: Kernel, { current, places }: Normalized): void {
+function emitLayerBackward(kernel: RowsKernel, { current, places }: Normalized): void {
   const { f, o } = kernel;
   const { deltas, layer } = current;
   const { normalized } = places;

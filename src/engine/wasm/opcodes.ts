@@ -51,6 +51,7 @@ export const opcodes = {
   'i32.rem_u': 0x70,
   'i32.and': 0x71,
   'i32.shl': 0x74,
+  'i32.shr_u': 0x76,
 
   'f32.eq': 0x5b,
   'f32.add': 0x92,

@@ -3,10 +3,11 @@ import { outputLoss } from '../output-loss.ts';
 import type { Index } from './assembler.ts';
 import type { Expression, Lanes } from './expression.ts';
 import {
-  addKernel,
+  addRowsKernel,
   forSampleGroups,
   type Kernel,
   type KernelContext,
+  type KernelFunction,
   loadColumns,
   multiplied,
   storeColumns,
@@ -34,11 +35,11 @@ export function cutsIntoUnits(layout: Pick<NetworkLayout, 'plan'>): boolean {
  * z → row losses and δ, weighted and reduced. The loss of a row is NaN when a z of it is not finite,
  * whatever the activation makes of it.
  */
-export function outputKernel(context: KernelContext): Index {
+export function outputKernel(context: KernelContext): KernelFunction {
   const { layout } = context;
   const units = layout.plan.output_size;
   const emitRows = units > UNROLLED_UNITS && cutsIntoUnits(layout) ? emitCutRows : emitWholeRows;
-  return addKernel(context, (kernel) => {
+  return addRowsKernel(context, (kernel) => {
     forSampleGroups(kernel, (sample) => emitRows(layout, kernel, sample));
   });
 }

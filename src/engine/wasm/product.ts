@@ -14,6 +14,12 @@ export interface Tile {
   readonly vectors: number;
 }
 
+/** Things counted from `first` up to but not including `end`; both locals. */
+export interface Range {
+  readonly first: Index;
+  readonly end: Index;
+}
+
 /** A number known when the code is emitted, or a local that holds it. */
 export type Count = number | { readonly local: Index };
 
@@ -32,6 +38,10 @@ export interface Product {
   readonly bTerm: (vectors: number) => number;
   readonly terms: Count;
   readonly rows: Count;
+  /** The row to begin with; absent: the first of all. */
+  readonly firstRow?: Index;
+  /** The panels to work on; absent: all of them. */
+  readonly panels?: Range;
   /** Rows of the last tile in the usual case of a count in a local; other remainders compute a whole tile. */
   readonly usualRemainder: number;
   /** A multiple of the lanes; of twice the lanes if the tile's vectors are even. */
@@ -72,14 +82,56 @@ export function emitProduct(
   const vectorsInAll = product.columns / o.shape.lanes;
   const [panels, last] = [Math.floor(vectorsInAll / tile.vectors), vectorsInAll % tile.vectors];
   const [panel, column, b] = [f.local('i32'), f.local('i32'), f.local('i32')];
-  f.i32(0).set(panel).i32(0).set(column).i32(product.b).set(b);
   const rowsOfPanel = (vectors: number) =>
     emitRowTiles(f, o, tile, product, { panel, column, b, vectors }, begin, epilogue);
-  f.whileBelow(panel, panels, 1, () => {
+  const begun = () => {
+    f.get(panel)
+      .i32(tile.vectors * 16)
+      .op('i32.mul')
+      .set(column);
+    f.get(panel).i32(product.bPanel).op('i32.mul').i32(product.b).op('i32.add').set(b);
+  };
+  const fullPanel = () => {
     rowsOfPanel(tile.vectors);
     f.increment(column, tile.vectors * 16).increment(b, product.bPanel);
-  });
-  if (last > 0) rowsOfPanel(last);
+  };
+  const lastPanel = last > 0 ? () => rowsOfPanel(last) : null;
+  emitPanels(f, { panel, full: panels, range: product.panels }, begun, fullPanel, lastPanel);
+}
+
+/**
+ * Emits a loop over panels, all or those of a range: `begun` once the first of them stands in the local `panel`, then
+ * `fullPanel` in the loop, then `lastPanel` for the narrower one behind the `full` ones if there is one.
+ */
+export function emitPanels(
+  f: FunctionBuilder,
+  { panel, full, range }: { readonly panel: Index; readonly full: number; readonly range: Range | undefined },
+  begun: () => void,
+  fullPanel: () => void,
+  lastPanel: (() => void) | null,
+): void {
+  if (range === undefined) {
+    f.i32(0).set(panel);
+    begun();
+    f.whileBelow(panel, full, 1, fullPanel);
+    lastPanel?.();
+    return;
+  }
+  f.get(range.first).set(panel);
+  begun();
+  if (lastPanel === null) {
+    f.whileBelow(panel, { local: range.end }, 1, fullPanel);
+    return;
+  }
+  const end = f.local('i32');
+  f.get(range.end).set(end);
+  const reachesLast = () => f.get(range.end).i32(full).op('i32.gt_u');
+  reachesLast();
+  f.if(() => f.i32(full).set(end));
+  f.whileBelow(panel, { local: end }, 1, fullPanel);
+  // An empty range may stand behind the last panel or before it.
+  reachesLast().get(panel).i32(full).op('i32.eq').op('i32.and');
+  f.if(lastPanel);
 }
 
 interface PanelAt {
@@ -110,7 +162,10 @@ function emitRowTiles(
     o.clearLocals();
     f.increment(a, rows * product.aRow).increment(firstRow, rows);
   };
-  f.i32(0).set(firstRow).i32(product.a).set(a);
+  if (product.firstRow === undefined) f.i32(0).set(firstRow).i32(product.a).set(a);
+  else {
+    f.get(product.firstRow).tee(firstRow).i32(product.aRow).op('i32.mul').i32(product.a).op('i32.add').set(a);
+  }
   if (typeof product.rows === 'number') {
     const whole = product.rows - (product.rows % tile.rows);
     f.whileBelow(firstRow, whole, 0, () => emitTile(tile.rows));
@@ -201,27 +256,37 @@ const PAIR = 2;
 export function emitElementwise(
   f: FunctionBuilder,
   o: Lanes,
-  shape: { readonly rows: Count; readonly columns: number; readonly stride: number },
+  shape: { readonly rows: Count; readonly firstRow?: Index; readonly columns: number; readonly stride: number },
   body: (element: Index, vectorOffset: number) => Sink[],
 ): void {
-  const [row, start, element, column] = [f.local('i32'), f.local('i32'), f.local('i32'), f.local('i32')];
-  const bytes = (shape.columns / o.shape.lanes) * 16;
-  const whole = bytes - (bytes % (PAIR * 16));
-  const emitVectors = (count: number) => {
-    const vectors = Array.from({ length: count }, (_, v) => body(element, v * 16));
-    o.run(sideBySide(vectors));
-    o.clearLocals();
-  };
-  f.i32(0).set(row).i32(0).set(start);
+  const [row, start, element] = [f.local('i32'), f.local('i32'), f.local('i32')];
+  if (shape.firstRow === undefined) f.i32(0).set(row).i32(0).set(start);
+  else f.get(shape.firstRow).tee(row).i32(shape.stride).op('i32.mul').set(start);
   f.whileBelow(row, shape.rows, 1, () => {
-    f.get(start).set(element).i32(0).set(column);
-    f.whileBelow(column, whole, 0, () => {
-      emitVectors(PAIR);
-      f.increment(element, PAIR * 16).increment(column, PAIR * 16);
-    });
-    if (bytes > whole) emitVectors(1);
+    f.get(start).set(element);
+    emitAlong(f, o, element, (shape.columns / o.shape.lanes) * 16, (v) => body(element, v));
     f.increment(start, shape.stride);
   });
+}
+
+/** For every vector of the next `bytes` bytes: the local `element` moves along, `body` gets the offset to add to it. */
+export function emitAlong(
+  f: FunctionBuilder,
+  o: Lanes,
+  element: Index,
+  bytes: number,
+  body: (vectorOffset: number) => Sink[],
+): void {
+  const column = f.local('i32');
+  const whole = bytes - (bytes % (PAIR * 16));
+  const emitVectors = (count: number) => {
+    o.run(sideBySide(Array.from({ length: count }, (_, v) => body(v * 16))));
+    o.clearLocals();
+    f.increment(element, count * 16);
+  };
+  f.i32(0).set(column);
+  f.whileBelow(column, whole, PAIR * 16, () => emitVectors(PAIR));
+  if (bytes > whole) emitVectors(1);
 }
 
 /** The stores of neighbouring vectors next to each other: sink 0 of each, then sink 1 of each, … */

@@ -27,8 +27,8 @@ export function wordOffset(layout: Pick<NetworkLayout, 'words'>, name: (typeof w
   return layout.words + 4 * words.indexOf(name);
 }
 
-/** `loss`: a number of the network's precision. `squares`: Σg² in float64. `check`: a vector, all 0 if all is finite. */
-const results = ['loss', 'squares', 'check'] as const;
+/** `loss`, `penalty`: vectors of a number of the network's precision. `squares`: Σg² in float64. `check`: a vector, all 0 if all is finite. */
+const results = ['loss', 'penalty', 'squares', 'check'] as const;
 
 export function resultOffset(layout: Pick<NetworkLayout, 'results'>, name: (typeof results)[number]): number {
   return layout.results + 16 * results.indexOf(name);

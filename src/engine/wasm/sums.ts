@@ -1,40 +1,61 @@
 /** The sums that close a step: the loss of the batch, the l1 and l2 terms, the norm of the gradients, the finite check. */
 import type { PlannedLayer } from '../backend.ts';
 import type { Index } from './assembler.ts';
-import { addKernel, type Kernel, type KernelContext } from './kernel.ts';
+import {
+  addColumnsKernel,
+  addRowsKernel,
+  addWholeKernel,
+  type Kernel,
+  type KernelContext,
+  type KernelFunction,
+  once,
+} from './kernel.ts';
 import type { LayerLayout, Panels } from './layout.ts';
 import { resultOffset, scalarOffset } from './scalars.ts';
 
-/** loss = scale·Σ_row weight·loss of the row, rows ascending, plus the l1 and l2 terms. */
-export function lossKernel(context: KernelContext): Index {
+/** loss = scale·Σ_row weight·loss of the row, rows ascending, plus the l1 and l2 terms of `penaltyKernel`. */
+export function lossKernel(context: KernelContext): KernelFunction {
   const { layout } = context;
-  return addKernel(context, (kernel) => {
+  return addColumnsKernel(context, (kernel) => {
     const { f, o, count, zero } = kernel;
     const [sum, row, at] = [o.newLocal(), f.local('i32'), f.local('i32')];
-    f.whileBelow(row, { local: count }, 1, () => {
-      const loss = o.loadSplat(at, layout.rowLosses);
-      const term = layout.weighted ? o.mul(o.loadSplat(at, layout.rowWeights), loss) : loss;
-      o.run([{ value: o.add(o.local(sum), term), local: sum }]);
-      f.increment(at, layout.bytesPerNumber);
+    once(kernel, () => {
+      f.whileBelow(row, { local: count }, 1, () => {
+        const loss = o.loadSplat(at, layout.rowLosses);
+        const term = layout.weighted ? o.mul(o.loadSplat(at, layout.rowWeights), loss) : loss;
+        o.run([{ value: o.add(o.local(sum), term), local: sum }]);
+        f.increment(at, layout.bytesPerNumber);
+      });
+      const data = o.mul(o.loadInvariant(zero, scalarOffset(layout, 'scale')), o.local(sum));
+      // 0 where no layer is penalized.
+      const penalty = o.load(zero, resultOffset(layout, 'penalty'));
+      o.run([{ value: o.add(data, penalty), base: zero, offset: resultOffset(layout, 'loss') }]);
     });
-    const total = emitPenalty(context, kernel);
-    const data = o.mul(o.loadInvariant(zero, scalarOffset(layout, 'scale')), o.local(sum));
-    o.run([
-      {
-        value: o.add(data, total === null ? o.constant(0) : o.local(total)),
-        base: zero,
-        offset: resultOffset(layout, 'loss'),
-      },
-    ]);
+  });
+}
+
+/**
+ * penalty = Σ over the layers of l1·Σ|w| + l2·Σw², or null without one. It is divided like the rows, because it has to be
+ * done before the weights change; the thread that has the first row does all of it.
+ */
+export function penaltyKernel(context: KernelContext): KernelFunction | null {
+  const { layout } = context;
+  if (!layout.layers.some(penalized)) return null;
+  return addRowsKernel(context, (kernel) => {
+    const { f, o, first, zero } = kernel;
+    f.get(first).op('i32.eqz');
+    f.if(() => {
+      const total = emitPenalty(context, kernel);
+      o.run([{ value: o.local(total), base: zero, offset: resultOffset(layout, 'penalty') }]);
+    });
   });
 }
 
 const penalized = ({ layer: { l1, l2 } }: LayerLayout) => l1 !== 0 || l2 !== 0;
 
-/** Σ over the layers of l1·Σ|w| + l2·Σw², weights unit by unit as in the flat buffer; a local that holds it, or null. */
-function emitPenalty({ layout }: KernelContext, kernel: Kernel): Index | null {
+/** Σ over the layers of l1·Σ|w| + l2·Σw², weights unit by unit as in the flat buffer; a local that holds it. */
+function emitPenalty({ layout }: KernelContext, kernel: Kernel): Index {
   const layers = layout.layers.filter(penalized);
-  if (layers.length === 0) return null;
   const { o } = kernel;
   const total = o.newLocal();
   for (const { layer, weights } of layers) {
@@ -87,10 +108,10 @@ function forWeights({ f }: Kernel, bytes: number, panels: Panels, units: number,
 }
 
 /** Σ g² over all gradients in the order of the flat buffer, in float64 whatever the precision. */
-export function squaresKernel(context: KernelContext): Index {
+export function squaresKernel(context: KernelContext, name: string): void {
   const { layout } = context;
   const bytes = layout.bytesPerNumber;
-  return addKernel(context, (kernel) => {
+  addWholeKernel(context, name, (kernel) => {
     const { f, zero } = kernel;
     const [sum, g] = [f.local('f64'), f.local('f64')];
     const addSquare = (at: Index, offset: number) => {
@@ -112,27 +133,23 @@ export function squaresKernel(context: KernelContext): Index {
 }
 
 /** check = Σ x·0 over the parameters and moments: 0 if all of them, padding included, are finite, else NaN. */
-export function checkKernel(context: KernelContext, name: string): Index {
+export function checkKernel(context: KernelContext, name: string): void {
   const { layout } = context;
-  return addKernel(
-    context,
-    ({ f, o, zero }) => {
-      const sums = [o.newLocal(), o.newLocal()];
-      const blocks = [layout.parameters, ...layout.slots];
-      const columns = layout.blockBytes / layout.bytesPerNumber;
-      for (const block of blocks) {
-        const [at] = [f.local('i32')];
-        f.whileBelow(at, columns * layout.bytesPerNumber, 32, () => {
-          o.run(
-            sums.map((sum, i) => ({
-              value: o.add(o.local(sum), o.mul(o.load(at, block + i * 16), o.constant(0))),
-              local: sum,
-            })),
-          );
-        });
-      }
-      o.run([{ value: o.add(o.local(sums[0]), o.local(sums[1])), base: zero, offset: resultOffset(layout, 'check') }]);
-    },
-    name,
-  );
+  addWholeKernel(context, name, ({ f, o, zero }) => {
+    const sums = [o.newLocal(), o.newLocal()];
+    const blocks = [layout.parameters, ...layout.slots];
+    const columns = layout.blockBytes / layout.bytesPerNumber;
+    for (const block of blocks) {
+      const [at] = [f.local('i32')];
+      f.whileBelow(at, columns * layout.bytesPerNumber, 32, () => {
+        o.run(
+          sums.map((sum, i) => ({
+            value: o.add(o.local(sum), o.mul(o.load(at, block + i * 16), o.constant(0))),
+            local: sum,
+          })),
+        );
+      });
+    }
+    o.run([{ value: o.add(o.local(sums[0]), o.local(sums[1])), base: zero, offset: resultOffset(layout, 'check') }]);
+  });
 }

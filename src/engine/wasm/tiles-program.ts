@@ -125,6 +125,7 @@ export class TilesProgram implements Program {
     this.#words[stepHigh] = Math.floor(step / 2 ** 32);
     this.#exports.step(rows);
     if (this.#exports.update === undefined) return;
+    this.#exports.squares?.(rows);
     this.#setScalar('clip_factor', this.#clipFactor());
     this.#exports.update(rows);
   }

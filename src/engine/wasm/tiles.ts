@@ -1,7 +1,7 @@
 /** The tiles strategy: a network as a module of kernels and one function that runs a whole step of them. */
 import type { Plan } from '../backend.ts';
 import type { ArithmeticMode } from '../definition.ts';
-import { type Index, ModuleBuilder } from './assembler.ts';
+import { ModuleBuilder } from './assembler.ts';
 import {
   biasGradientKernel,
   hiddenDeltaKernel,
@@ -12,14 +12,14 @@ import {
 } from './backward.ts';
 import { activationKernel, activationTraits, forwardKernel } from './forward.ts';
 import { gatherKernel } from './gather.ts';
-import { addKernel, type KernelContext } from './kernel.ts';
+import { addWholeKernel, type KernelContext, type KernelFunction, WHOLE } from './kernel.ts';
 import { createLayout, type LayerLayout, type NetworkLayout, type Rows } from './layout.ts';
 import { maskKernel } from './mask.ts';
-import { normalizeBackwardKernel, normalizeKernel } from './normalize.ts';
+import { normalizeBackwardKernels, normalizeKernel } from './normalize.ts';
 import { outputKernel } from './output.ts';
 import type { Tile } from './product.ts';
 import { scalarNames } from './scalars.ts';
-import { checkKernel, lossKernel, squaresKernel } from './sums.ts';
+import { checkKernel, lossKernel, penaltyKernel, squaresKernel } from './sums.ts';
 import { transposeKernel } from './transpose.ts';
 
 /** All that the code of a network depends on: equal values, equal modules. */
@@ -36,7 +36,8 @@ export interface TilesOptions {
 export interface TilesExports {
   /** Gather, forward, loss, backward; and the update, unless gradients are clipped by their norm. */
   readonly step: (rows: number) => void;
-  /** The update from stored gradients; only when gradients are clipped by their norm. */
+  /** Σg², and the update from stored gradients; only when gradients are clipped by their norm. */
+  readonly squares?: (rows: number) => void;
   readonly update?: (rows: number) => void;
   /** Outputs of the rows in the input buffer, in inference mode. */
   readonly infer: (rows: number) => void;
@@ -70,9 +71,11 @@ export function emitTiles(options: TilesOptions, layout: NetworkLayout): Uint8Ar
   const transposes = layout.layers.map((current) => transposeKernel(context, current));
   const { training, inference } = forward(context);
   const output = outputKernel(context);
-  const step = [gatherKernel(context), ...training, output, lossKernel(context), ...backward(context, rule)];
+  const outward = [gatherKernel(context), ...training, output, penaltyKernel(context)];
+  const step = [...outward, lossKernel(context), ...backward(context, rule)];
   if (rule.clip.kind === 'norm') {
-    sequence(context, 'step', [...step, squaresKernel(context)]);
+    sequence(context, 'step', step);
+    squaresKernel(context, 'squares');
     sequence(context, 'update', [updateKernel(context, rule), ...transposes]);
   } else sequence(context, 'step', [...step, ...transposes]);
   sequence(context, 'infer', inference);
@@ -82,21 +85,20 @@ export function emitTiles(options: TilesOptions, layout: NetworkLayout): Uint8Ar
   return module.encode();
 }
 
-/** An exported function that calls kernels one after the other. */
-function sequence(context: KernelContext, name: string, kernels: readonly (Index | null)[]): void {
-  addKernel(
-    context,
-    ({ f, count }) => {
-      for (const kernel of kernels) if (kernel !== null) f.get(count).call(kernel);
-    },
-    name,
-  );
+/** An exported function by which one thread carries out kernels one after the other. */
+function sequence(context: KernelContext, name: string, kernels: readonly (KernelFunction | null)[]): void {
+  addWholeKernel(context, name, ({ f, count }) => {
+    for (const kernel of kernels) {
+      if (kernel?.split === 'rows') f.i32(0).get(count).call(kernel.index);
+      if (kernel?.split === 'columns') f.get(count).i32(0).i32(WHOLE).call(kernel.index);
+    }
+  });
 }
 
 /** The kernels of a forward pass, in order; most serve both kinds of pass. */
 interface ForwardKernels {
-  readonly training: readonly (Index | null)[];
-  readonly inference: readonly (Index | null)[];
+  readonly training: readonly (KernelFunction | null)[];
+  readonly inference: readonly (KernelFunction | null)[];
 }
 
 function forward(context: KernelContext): ForwardKernels {
@@ -140,13 +142,13 @@ function forwardLayer(context: KernelContext, below: Rows, current: LayerLayout,
 }
 
 /** From the last layer's δ down: the layer below's δ first, since the update changes the weights it needs. */
-function backward(context: KernelContext, rule: UpdateRule): (Index | null)[] {
+function backward(context: KernelContext, rule: UpdateRule): (KernelFunction | null)[] {
   const { layers, inputs } = context.layout;
   return layers.toReversed().flatMap((current) => {
     const index = layers.indexOf(current);
     const below = index === 0 ? null : layers[index - 1];
     return [
-      normalizeBackwardKernel(context, current, rule),
+      ...normalizeBackwardKernels(context, current, rule),
       below && propagateKernel(context, current, below),
       below && hiddenDeltaKernel(context, below),
       weightGradientKernel(context, below?.outputs ?? inputs, current, rule),

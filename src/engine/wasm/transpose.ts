@@ -1,8 +1,9 @@
 /** Refreshes the transposed weights after an update. */
 import type { FunctionBuilder, Index } from './assembler.ts';
 import type { Expression, Lanes } from './expression.ts';
-import { addKernel, type KernelContext } from './kernel.ts';
-import type { LayerLayout, Panels } from './layout.ts';
+import { addColumnsKernel, type KernelContext, type KernelFunction, shareOf } from './kernel.ts';
+import { type LayerLayout, type Panels, panelsIn } from './layout.ts';
+import { emitPanels, type Range } from './product.ts';
 
 /** The part of a matrix that one pair of panels has in common. */
 interface Block {
@@ -15,13 +16,15 @@ interface Block {
 }
 
 /** Wᵀ[unit][input] ← W[input][unit], both in panels of columns; squares of lanes × lanes are turned in registers. */
-export function transposeKernel(context: KernelContext, current: LayerLayout): Index | null {
+export function transposeKernel(context: KernelContext, current: LayerLayout): KernelFunction | null {
   const { weights, transposed } = current;
   if (transposed === null) return null;
-  return addKernel(context, ({ f, o }) => {
+  return addColumnsKernel(context, (kernel) => {
+    const { f, o } = kernel;
     const [p, q] = [f.local('i32'), f.local('i32')];
-    forPanels(f, q, transposed, weights.inner, (inputWidth, inputs) =>
-      forPanels(f, p, weights, transposed.inner, (unitWidth, units) =>
+    const own = shareOf(kernel, panelsIn(weights));
+    forPanels(f, q, transposed, weights.inner, undefined, (inputWidth, inputs) =>
+      forPanels(f, p, weights, transposed.inner, own, (unitWidth, units) =>
         emitBlock(f, o, context, weights, transposed, [p, q], { unitWidth, inputWidth, units, inputs }),
       ),
     );
@@ -34,13 +37,18 @@ function forPanels(
   index: Index,
   panels: Panels,
   columns: number,
+  range: Range | undefined,
   body: (width: number, columns: number) => void,
 ): void {
-  const whole = Math.floor(columns / panels.width);
-  f.i32(0).set(index);
-  f.whileBelow(index, whole, 1, () => body(panels.width, panels.width));
-  const rest = columns - whole * panels.width;
-  if (rest > 0) body(Math.min(panels.width, panels.columns - whole * panels.width), rest);
+  const full = Math.floor(columns / panels.width);
+  const rest = columns - full * panels.width;
+  emitPanels(
+    f,
+    { panel: index, full, range },
+    () => {},
+    () => body(panels.width, panels.width),
+    rest > 0 ? () => body(Math.min(panels.width, panels.columns - full * panels.width), rest) : null,
+  );
 }
 
 function emitBlock(
