@@ -61,6 +61,23 @@ export interface DatasetProfile {
   readonly sha256: string;
 }
 
+/** A column as a job uses it: besides inputs and targets there may be one that holds the weights of the rows. */
+export interface UsedColumn extends Pick<DatasetColumn, 'name' | 'kind' | 'categories'> {
+  readonly role: DatasetColumn['role'] | 'weight';
+}
+
+export interface UsedProfile {
+  readonly columns: readonly UsedColumn[];
+  readonly classes: DatasetProfile['classes'];
+}
+
+/** The profile with one of its inputs taken for the weights of the rows; where there is no such input, as it is. */
+export function withWeights({ columns, classes }: DatasetProfile, name: string | undefined): UsedProfile {
+  const taken = (column: DatasetColumn): UsedColumn =>
+    column.role === 'input' && column.name === name ? { ...column, role: 'weight' } : column;
+  return { columns: columns.map(taken), classes };
+}
+
 /** Cells of one part of the stored matrix: big enough for few files, small enough not to block when converted. */
 const partCells = 2 ** 19;
 
@@ -75,7 +92,7 @@ export type TargetForm = 'values' | 'labels' | 'one_hot' | 'signs';
  * The form that a network needs: labels for a loss of labels, one output per class, or the numbers as they are. Where
  * the number of outputs fits nothing, the form of one output per class, whose width then tells what is wrong.
  */
-export function targetForm(profile: DatasetProfile, loss: LossSpec, outputSize: number): TargetForm {
+export function targetForm(profile: UsedProfile, loss: LossSpec, outputSize: number): TargetForm {
   const domain = resolveLoss(loss).loss.entry.target_domain;
   const { classes } = profile;
   if (classes === null) return 'values';
@@ -90,35 +107,36 @@ export function targetForm(profile: DatasetProfile, loss: LossSpec, outputSize: 
 }
 
 /** The names of the features that a network sees, in order: the column's own, or `column=text` for each of its texts. */
-export function featureNames(columns: readonly DatasetColumn[]): string[] {
+export function featureNames(columns: readonly UsedColumn[]): string[] {
   return columns
     .filter(({ role }) => role === 'input')
     .flatMap(({ name, categories }) => categories?.map((text) => `${name}=${text}`) ?? [name]);
 }
 
 /** Number of features that a network sees. */
-export function featureCount(columns: readonly DatasetColumn[]): number {
+export function featureCount(columns: readonly UsedColumn[]): number {
   return columns.reduce((sum, { role, categories }) => sum + (role === 'input' ? (categories?.length ?? 1) : 0), 0);
 }
 
 /**
  * Spreads stored rows into the inputs of a network: numbers stay, a text becomes one 1 among zeros.
- * @param cells rows × columns of the stored matrix, inputs first
+ * @param cells rows × columns of the stored matrix
  * @param inputs rows × features; zero where nothing is written yet
  * @param firstRow the row of `inputs` at which to begin
  */
 export function spreadInputs(
-  columns: readonly DatasetColumn[],
+  columns: readonly UsedColumn[],
   cells: FloatArray,
   inputs: FloatArray,
   firstRow: number,
 ): void {
   const features = featureCount(columns);
-  const widths = columns.filter(({ role }) => role === 'input').map(({ categories }) => categories?.length ?? 0);
+  const places = columns.flatMap(({ role }, place) => (role === 'input' ? [place] : []));
+  const widths = columns.map(({ categories }) => categories?.length ?? 0);
   const rows = cells.length / columns.length;
   for (let row = 0; row < rows; row += 1) {
     let at = (firstRow + row) * features;
-    for (let column = 0; column < widths.length; column += 1) {
+    for (const column of places) {
       const cell = cells[row * columns.length + column];
       const width = widths[column];
       if (width === 0) inputs[at] = cell;
@@ -129,13 +147,13 @@ export function spreadInputs(
 }
 
 /** How many numbers a row of targets has in a form. */
-export function targetWidth(profile: DatasetProfile, form: TargetForm): number {
+export function targetWidth(profile: UsedProfile, form: TargetForm): number {
   if (form === 'one_hot') return profile.classes?.length ?? 0;
   return form === 'values' ? profile.columns.filter(({ role }) => role === 'target').length : 1;
 }
 
 /** The label of a stored target: its place among the classes. */
-function labelsOf(profile: DatasetProfile): (cell: number) => number {
+function labelsOf(profile: UsedProfile): (cell: number) => number {
   const column = profile.columns.find(({ role }) => role === 'target');
   // The cells of a text column are the places of its sorted texts, which are the classes.
   if (column === undefined || column.kind === 'text' || profile.classes === null) return (cell) => cell;
@@ -145,7 +163,7 @@ function labelsOf(profile: DatasetProfile): (cell: number) => number {
 
 /** Writes the targets of stored rows in the form that a network wants; see {@link spreadInputs}. */
 export function spreadTargets(
-  profile: DatasetProfile,
+  profile: UsedProfile,
   form: TargetForm,
   cells: FloatArray,
   targets: FloatArray,

@@ -1,5 +1,5 @@
 /** What a model remembers of the data set that it was trained on: enough to take rows in the client's columns and to answer with the client's classes. */
-import type { DatasetProfile } from './dataset.ts';
+import type { UsedProfile } from './dataset.ts';
 import { DatasetError, type DatasetProblem, Problems } from './problems.ts';
 
 export interface FeatureColumn {
@@ -14,7 +14,7 @@ export interface Features {
   readonly classes: readonly string[] | null;
 }
 
-export function featuresOf({ columns, classes }: DatasetProfile): Features {
+export function featuresOf({ columns, classes }: UsedProfile): Features {
   const inputs = columns.filter(({ role }) => role === 'input');
   return {
     columns: inputs.map(({ name, categories }) => ({ name, categories })),

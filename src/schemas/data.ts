@@ -167,6 +167,22 @@ function report(context: z.RefinementCtx, faults: readonly Fault[]): never {
   return z.NEVER;
 }
 
+/** The weights of the rows of a job, or the name of the column that holds them. */
+export const sampleWeights = z
+  .unknown()
+  .transform((value, context): string | Matrix => {
+    if (typeof value === 'string' && value !== '') return value;
+    const { matrix, faults } = Array.isArray(value)
+      ? readMatrix(value, { flat: true, columns: 1, shared: true })
+      : refused([], 'wrong_type', 'Must be a list of numbers, one for each row, or the name of a column.');
+    return matrix ?? report(context, faults);
+  })
+  .meta({
+    anyOf: [numberList, { type: 'string', minLength: 1 }],
+    description:
+      'How much each row counts in the training loss: one number of at least 0 for each row, or the name of a column of the data set, which then is no feature. Multiplied with the class weights.',
+  }) as unknown as z.ZodType<string | Matrix>;
+
 /** Rows of inputs and their targets, as a job or an evaluation is given them inline. */
 export const inlineData = z
   .strictObject({

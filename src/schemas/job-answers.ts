@@ -50,6 +50,7 @@ const view = {
     { state: 'running', at: at[1], reason: null },
     { state: 'succeeded', at: at[2], reason: 'completed' },
   ],
+  test: null,
 };
 
 const running = {

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { jobActions, jobStates, stopReasons } from '../training/states.ts';
 import { finiteOrNot, listOf, listQuery, names, timestamp } from './common.ts';
 import { learningRateChange } from './job-patch.ts';
+import { judgementShape } from './judgement.ts';
 import { warning } from './network.ts';
 
 export const jobState = z.enum(names(jobStates)).meta({ id: 'JobState', description: described(jobStates) });
@@ -117,6 +118,10 @@ export const jobView = z
       description: 'By `PATCH` while the job was under way; part of `run_sha256` once they have taken effect.',
     }),
     transitions: z.array(transition),
+    test: z.strictObject(judgementShape).nullable().meta({
+      id: 'TestReport',
+      description: 'The final model on the rows held out by `test`; null without them, and before the end.',
+    }),
   })
   .meta({ id: 'JobView', description: 'A training job.' });
 

@@ -7,7 +7,7 @@ import { type ScheduleSpec, schedules, scheduleUnits, timingOptions } from '../e
 import { metrics } from '../training/metrics.ts';
 import { scalings } from '../training/preprocessing.ts';
 import { metadata, names } from './common.ts';
-import { inlineData } from './data.ts';
+import { inlineData, sampleWeights } from './data.ts';
 import type { CheckParams } from './issues.ts';
 import { networkExamples, networkInput } from './network.ts';
 import { optionShape, specSchema } from './options.ts';
@@ -72,20 +72,36 @@ const clipGradients = z
   .check(exactlyOne(['max_norm', 'max_value']))
   .meta({ id: 'ClipGradients', description: 'By global norm or by value; applied before weight decay and update.' });
 
+const heldOutShape = {
+  fraction: z.number().gt(0).lt(1).optional().meta({
+    description: 'Share of all rows, drawn by the seed; of classes in equal proportions.',
+  }),
+  rows: z.array(z.int().min(0)).min(1).optional().meta({ description: '0-based numbers of the rows held out.' }),
+};
+
 const validation = z
   .strictObject({
-    fraction: z
-      .number()
-      .gt(0)
-      .lt(1)
-      .optional()
-      .meta({ description: 'Share of the rows, drawn by the seed, held out.' }),
-    rows: z.array(z.int().min(0)).min(1).optional().meta({ description: '0-based numbers of the rows held out.' }),
+    ...heldOutShape,
     data: inlineData.optional(),
     dataset_id: z.string().min(1).optional().meta({ description: 'A data set of its own.' }),
   })
   .check(exactlyOne(['fraction', 'rows', 'data', 'dataset_id']))
-  .meta({ id: 'Validation', description: 'What is measured but not trained on.' });
+  .meta({ id: 'Validation', description: 'What is measured at the end of every epoch but not trained on.' });
+
+const test = z
+  .strictObject(heldOutShape)
+  .check(exactlyOne(['fraction', 'rows']))
+  .meta({
+    id: 'TestSplit',
+    description:
+      'Rows that neither train nor validate: the model is measured on them once, at the end, and the job answers with it in `test`. No row can be in two parts.',
+  });
+
+const classWeights = z.union([z.literal('balanced'), z.record(z.string().min(1), z.number().min(0))]).meta({
+  description:
+    'How much the rows of a class count in the training loss: by the names of the classes (of inline data their numbers), 1 for those that are not named; or `balanced`: n / (k·n_c) over the training rows, as in scikit-learn. The loss of a batch is Σ wᵢ·ℓᵢ over its number of rows, as in Keras; PyTorch divides by Σ wᵢ. Validation, test and metrics count every row once.',
+  examples: ['balanced', { setosa: 1, virginica: 2.5 }],
+});
 
 const mode = z.enum(['min', 'max']).optional().meta({ description: 'Default: the direction that is better.' });
 
@@ -147,6 +163,9 @@ const trainingShape = {
     .meta({ description: 'One, or a list applied in order.' }),
   clip_gradients: clipGradients.optional(),
   validation: validation.optional(),
+  test: test.optional(),
+  class_weights: classWeights.optional(),
+  sample_weights: sampleWeights.optional(),
   early_stopping: earlyStopping.optional(),
   target: target.optional(),
   standardize: z.boolean().default(false).meta({ description: 'Short for `"scaling": {"inputs": "standardize"}`.' }),

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { finiteOrNot } from './common.ts';
 import { inlineData } from './data.ts';
 import { bugMark, exactlyOne, metric } from './job.ts';
+import { judgementShape } from './judgement.ts';
 
 const xorInputs = [
   [0, 0],
@@ -82,30 +83,12 @@ export const evaluateExamples = {
   xor: { data: { inputs: xorInputs, targets: [[0], [1]] }, metrics: ['accuracy'] },
 };
 
-const classScores = z.strictObject({
-  precision: finiteOrNot,
-  recall: finiteOrNot,
-  f1: finiteOrNot,
-  support: z.int(),
-});
-
-const confusionMatrix = z
-  .strictObject({
-    matrix: z.array(z.array(z.int())).meta({ description: '[true class][predicted class].' }),
-    unclassified: z.int().meta({ description: 'Rows with a NaN output.' }),
-    per_class: z.array(classScores),
-  })
-  .meta({ id: 'ConfusionMatrix', description: 'Counts of rows by true and predicted class.' });
-
 export const evaluation = z
   .strictObject({
     job_id: z.string(),
     step: z.int(),
-    rows: z.int(),
     simulate_bug: bugMark,
-    loss: finiteOrNot.meta({ description: 'Mean loss, in inference mode, without l1 and l2 terms.' }),
-    metrics: z.record(z.string(), finiteOrNot),
-    confusion_matrix: confusionMatrix.nullable(),
+    ...judgementShape,
   })
   .meta({ id: 'Evaluation', description: 'How good a model is on these rows.' });
 

@@ -11,6 +11,8 @@ export interface LabelledRows {
   readonly targets: Matrix;
   /** The columns and classes that the rows of a stored data set have. */
   readonly features?: Features | undefined;
+  /** Of the rows, where one of the columns holds them. */
+  readonly weights?: Float64Array | null | undefined;
 }
 
 /** More than this say nothing new. */

@@ -10,6 +10,7 @@ import {
   type TargetForm,
   targetForm,
   targetWidth,
+  withWeights,
 } from '../datasets/dataset.ts';
 import { type Features, featuresOf } from '../datasets/features.ts';
 import { type DatasetFormat, formats } from '../datasets/formats.ts';
@@ -45,6 +46,8 @@ export interface LoadedDataset {
   readonly target_form: TargetForm;
   /** What a model trained on it has to remember, so that it can be asked in the client's columns and classes. */
   readonly features: Features;
+  /** The weights of the rows, float64 on shared memory; null when the column that should hold them is no input of numbers. */
+  readonly weights: Float64Array | null;
   readonly sha256: string;
 }
 
@@ -71,8 +74,9 @@ export interface Datasets {
    * The rows for training, on shared memory; `undefined` when there is no such data set. The main thread is given back
    * between the parts of the data.
    * @param network how the targets are wanted; without it, the numbers as they are (texts: their labels)
+   * @param weights the input that holds the weights of the rows, which then is no feature
    */
-  load(id: string, network?: TargetReader): Promise<LoadedDataset | undefined>;
+  load(id: string, network?: TargetReader, weights?: string): Promise<LoadedDataset | undefined>;
   /** Ends the threads that read. */
   close(): Promise<void>;
 }
@@ -175,28 +179,28 @@ export function createDatasets(
       if (outcome === 'not_found') throw notFound('dataset', id);
       if (outcome === 'in_use') throw new ProblemError('in_use', 'A job that is not finished needs this data set.');
     },
-    async load(id, network) {
+    async load(id, network, weightColumn) {
       const record = await store.datasets.get(id);
       if (record === undefined) return undefined;
-      const profile = profileOf(record);
+      const { rows, storage, sha256 } = profileOf(record);
+      const profile = withWeights(profileOf(record), weightColumn);
+      const weightAt = profile.columns.findIndex(({ role, kind }) => role === 'weight' && kind === 'number');
+      const weights = weightAt === -1 ? null : new Float64Array(new SharedArrayBuffer(rows * 8));
       const form = network === undefined ? 'values' : targetForm(profile, network.loss, network.output_size);
-      const inputs = sharedMatrix(profile.rows, featureCount(profile.columns), false);
-      const targets = sharedMatrix(profile.rows, targetWidth(profile, form), form === 'labels');
-      for (let number = 0; number < profile.storage.parts; number += 1) {
+      const inputs = sharedMatrix(rows, featureCount(profile.columns), false);
+      const targets = sharedMatrix(rows, targetWidth(profile, form), form === 'labels');
+      for (let number = 0; number < storage.parts; number += 1) {
         const cells = await part(record, number);
-        const firstRow = number * profile.storage.part_rows;
+        const firstRow = number * storage.part_rows;
         spreadInputs(profile.columns, cells, inputs.values, firstRow);
         spreadTargets(profile, form, cells, targets.values, firstRow);
+        const width = profile.columns.length;
+        if (weights !== null) {
+          for (let row = 0; row < cells.length / width; row += 1)
+            weights[firstRow + row] = cells[row * width + weightAt];
+        }
       }
-      return {
-        id,
-        rows: profile.rows,
-        inputs,
-        targets,
-        target_form: form,
-        features: featuresOf(profile),
-        sha256: profile.sha256,
-      };
+      return { id, rows, inputs, targets, target_form: form, features: featuresOf(profile), weights, sha256 };
     },
     close: () => readers.close(),
   };

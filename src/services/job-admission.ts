@@ -10,12 +10,15 @@ import type { JobInput } from '../schemas/job.ts';
 import { definitionOf, type NetworkInput } from '../schemas/network.ts';
 import type { Store } from '../store/store.ts';
 import { metricProblem, seriesName } from '../training/metrics.ts';
+import { partSize } from '../training/split.ts';
 import { targetKind } from '../training/target-kind.ts';
 import { dataProblems, type LabelledRows } from './data-checks.ts';
 import { digestOf } from './digest.ts';
 import { type AdmittedJob, arraysOf, keptRequest } from './job-request.ts';
 import { type DatasetSource, findInitial, findRows, type ModelSource, missing } from './job-sources.ts';
 import { inputOf, networkProblems, over } from './networks.ts';
+import { heldOutParts, splitProblems } from './split-checks.ts';
+import { weightProblems } from './weight-checks.ts';
 
 export interface AdmissionSources {
   readonly store: Pick<Store, 'networks'>;
@@ -32,7 +35,8 @@ export async function admit(input: JobInput, sources: AdmissionSources): Promise
   const problems: Problem[] = [];
   const network = await findNetwork(input, sources, problems);
   const planned = network === null ? null : plan(definitionOf(network));
-  const find = { planned, sources, problems };
+  const weights = typeof input.sample_weights === 'string' ? input.sample_weights : undefined;
+  const find = { planned, sources, problems, weights };
   const data = await findRows(input, '', find);
   const validation = input.validation === undefined ? null : await findRows(input.validation, '/validation', find);
   problems.push(...optionProblems(input, sources.limits));
@@ -42,11 +46,14 @@ export async function admit(input: JobInput, sources: AdmissionSources): Promise
   refuse(problems, problems.every(({ code }) => code === 'limit_exceeded') ? 'limit_exceeded' : 'validation_failed');
   const rows = data as LabelledRows;
   const values = initial?.values ?? null;
-  const arrays = arraysOf({ data: rows, validation, initial: values });
+  const given = input.sample_weights;
+  const weighted = { weights: typeof given === 'object' ? given.values : (rows.weights ?? null) };
+  const arrays = arraysOf({ data: rows, validation, ...weighted, initial: values });
   const parts = {
     data: rows,
     data_sha256: digestOf(arrays),
     validation,
+    ...weighted,
     initial: values,
     initial_origin: initial?.origin,
   };
@@ -80,10 +87,8 @@ async function findNetwork(
 }
 
 /** Rows that are left to train on. */
-function trainedRows({ validation }: JobInput, { inputs }: LabelledRows): number {
-  if (validation?.fraction !== undefined)
-    return inputs.rows - Math.max(1, Math.round(validation.fraction * inputs.rows));
-  return inputs.rows - (validation?.rows?.length ?? 0);
+function trainedRows(input: JobInput, { inputs }: LabelledRows): number {
+  return heldOutParts(input).reduce((left, { part }) => left - partSize(part, inputs.rows), inputs.rows);
 }
 
 function optionProblems(input: JobInput, limits: Limits): Problem[] {
@@ -134,6 +139,7 @@ function fitProblems(input: JobInput, planned: Plan, data: LabelledRows, validat
     ...(validation === null ? [] : dataProblems(validation, planned, '/validation/data')),
     ...featureProblems(data.features, validation?.features, '/validation/dataset_id'),
     ...splitProblems(input, data),
+    ...weightProblems(input, planned, data),
     ...bugProblems(input, planned),
   ];
   return found.some(({ code }) => code === 'width_mismatch')
@@ -155,27 +161,6 @@ export function featureProblems(
 const atPointer =
   (pointer: string) =>
   (problem: Problem): Problem => ({ ...problem, pointer });
-
-function splitProblems({ validation }: JobInput, { inputs }: LabelledRows): Problem[] {
-  if (validation?.fraction !== undefined && inputs.rows < 2) {
-    const detail = 'There is only one row: holding out a fraction would leave none to train on.';
-    return [{ pointer: '/validation/fraction', code: 'invalid', detail }];
-  }
-  const rows = validation?.rows ?? [];
-  const seen = new Set<number>();
-  const problems = rows.flatMap((row, i): Problem[] => {
-    const fault =
-      row >= inputs.rows ? `is not one of the ${inputs.rows} rows` : seen.has(row) ? 'is named twice' : null;
-    seen.add(row);
-    return fault === null
-      ? []
-      : [{ pointer: `/validation/rows/${i}`, code: 'invalid', detail: `Row ${row} ${fault}.` }];
-  });
-  if (problems.length === 0 && seen.size === inputs.rows) {
-    problems.push({ pointer: '/validation/rows', code: 'invalid', detail: 'No row would be left to train on.' });
-  }
-  return problems;
-}
 
 function bugProblems({ simulate_bug: name }: JobInput, planned: Plan): Problem[] {
   if (name === undefined) return [];

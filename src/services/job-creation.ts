@@ -121,8 +121,10 @@ function claimOf(
 async function recordOf({ store, now }: CreationContext, admitted: AdmittedJob): Promise<NewJob> {
   const { definition, plan, request, dataset_id } = admitted;
   const id = newId('job');
-  const { inputs, targets, ...extra } = admitted.arrays;
-  const arrays = dataset_id === null ? admitted.arrays : extra;
+  const { inputs, targets, ...rest } = admitted.arrays;
+  const { weights, ...extra } = rest;
+  const kept = typeof request.sample_weights === 'string' ? extra : rest;
+  const arrays = dataset_id === null ? admitted.arrays : kept;
   const data_key = Object.keys(arrays).length === 0 ? null : `${jobPrefix(id)}data`;
   if (data_key !== null) await store.blobs.put(data_key, encodeArrays(arrays));
   return {

@@ -7,6 +7,7 @@ import type { JobInput } from '../schemas/job.ts';
 import type { Metadata } from '../store/store.ts';
 import { defaultMonitor } from '../training/monitor.ts';
 import type { LearningRateChange, RunRequest, Validation } from '../training/request.ts';
+import type { SplitPart } from '../training/split.ts';
 import type { NamedArrays } from './array-blob.ts';
 import type { LabelledRows } from './data-checks.ts';
 
@@ -16,6 +17,7 @@ type Elsewhere =
   | 'data'
   | 'dataset_id'
   | 'validation'
+  | 'sample_weights'
   | 'initial_parameters'
   | 'metadata'
   | 'priority'
@@ -31,6 +33,8 @@ export interface KeptRequest extends Omit<JobInput, Elsewhere> {
     | { readonly rows: readonly number[] }
     | { readonly data: { readonly rows: number } }
     | undefined;
+  /** The column that holds them, or how many were given. */
+  readonly sample_weights?: string | { readonly rows: number } | undefined;
   readonly initial_parameters?:
     | { readonly job_id: string; readonly step: number }
     | { readonly given: true }
@@ -55,13 +59,24 @@ export interface RequestParts {
   readonly data: LabelledRows;
   readonly data_sha256: string;
   readonly validation: LabelledRows | null;
+  /** Of the training rows; null where there are none. */
+  readonly weights: Float64Array | null;
   readonly initial: InitialParameters | null;
   readonly initial_origin: KeptRequest['initial_parameters'];
 }
 
 /** The options as they are kept. */
 export function keptRequest(input: JobInput, parts: RequestParts): KeptRequest {
-  const { network, network_id, data, dataset_id, validation, initial_parameters, ...rest } = input;
+  const {
+    network,
+    network_id,
+    data,
+    dataset_id,
+    validation,
+    sample_weights: weights,
+    initial_parameters,
+    ...rest
+  } = input;
   const { metadata, priority, external_id, ...options } = rest;
   const { fraction, rows } = validation ?? {};
   const heldOut =
@@ -74,6 +89,9 @@ export function keptRequest(input: JobInput, parts: RequestParts): KeptRequest {
     ...options,
     data: { rows: parts.data.inputs.rows, sha256: parts.data_sha256 },
     ...(parts.data.features === undefined ? {} : { features: parts.data.features }),
+    ...(weights === undefined
+      ? {}
+      : { sample_weights: typeof weights === 'string' ? weights : { rows: weights.rows } }),
     ...(heldOut === null ? {} : { validation: heldOut }),
     ...(parts.initial_origin === undefined ? {} : { initial_parameters: parts.initial_origin }),
   };
@@ -83,11 +101,13 @@ export function keptRequest(input: JobInput, parts: RequestParts): KeptRequest {
 export function arraysOf({
   data,
   validation,
+  weights,
   initial,
-}: Pick<RequestParts, 'data' | 'validation' | 'initial'>): NamedArrays {
+}: Pick<RequestParts, 'data' | 'validation' | 'weights' | 'initial'>): NamedArrays {
   return {
     inputs: data.inputs.values,
     targets: data.targets.values,
+    ...(weights === null ? {} : { weights }),
     ...(validation === null
       ? {}
       : { 'validation.inputs': validation.inputs.values, 'validation.targets': validation.targets.values }),
@@ -109,8 +129,11 @@ export function runRequest(
   const schedules = kept.learning_rate_schedule;
   return {
     network: definition,
-    data: { rows: kept.data.rows, inputs: arrays.inputs, targets: arrays.targets },
+    data: { rows: kept.data.rows, inputs: arrays.inputs, targets: arrays.targets, weights: arrays.weights },
     validation,
+    test: kept.test as SplitPart | undefined,
+    class_weights: kept.class_weights,
+    class_names: kept.features?.classes ?? undefined,
     epochs: kept.epochs,
     batch_size: Math.min(kept.batch_size, kept.data.rows),
     shuffle: kept.shuffle,

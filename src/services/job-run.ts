@@ -1,4 +1,6 @@
 /** One attempt at a job: from the claim to the end of its run in the pool, with everything that has to be kept on the way. */
+import type { NetworkDefinition } from '../engine/definition.ts';
+import { plan } from '../engine/plan.ts';
 import type { JobChange, JobProgress, JobRecord, NewEvent, PointChunk, Store } from '../store/store.ts';
 import { checkpointKey } from '../store/store.ts';
 import type { RunHandle, RunOutcome, TrainingPool } from '../training/pool.ts';
@@ -8,6 +10,7 @@ import type { JobAction } from '../training/states.ts';
 import type { JobFeed } from './feed.ts';
 import { storedChunks } from './history-levels.ts';
 import { HistoryTail } from './history-tail.ts';
+import type { KeptRequest } from './job-request.ts';
 import { applyEvent, stateOf } from './job-transitions.ts';
 import { effectiveChanges, effectOf, stepsOfPending, withEffect } from './learning-rate-changes.ts';
 import { droppedSteps } from './retention.ts';
@@ -175,7 +178,7 @@ export class JobRun {
     if (outcome.kind === 'undelivered') throw outcome.error;
     if (outcome.kind === 'error' && outcome.error.code === 'checkpoint_damaged') return this.#fallBack();
     const { store, now, feed } = this.#context;
-    const settled = outcome.kind === 'crashed' ? await this.#crash(outcome) : settlement(outcome);
+    const settled = outcome.kind === 'crashed' ? await this.#crash(outcome) : settlement(outcome, modelOf(this.job));
     // What was measured after the last checkpoint is kept only when the run has ended; else it is going to be measured again.
     const isEnd = outcome.kind === 'succeeded' || outcome.kind === 'failed';
     await applyEvent(store, this.job, settled.event, {
@@ -206,6 +209,14 @@ export class JobRun {
     });
     feed.signal(this.job.id, 'events');
   }
+}
+
+/** What the outputs of a job's network are. */
+function modelOf({ network, request }: JobRecord) {
+  return {
+    plan: plan(network as NetworkDefinition),
+    classes: (request as KeptRequest).features?.classes ?? undefined,
+  };
 }
 
 function liveProgress(

@@ -15,10 +15,12 @@ export interface DatasetSource {
   /**
    * The rows on shared memory, the targets in the form that the network needs; `undefined` when there is no such data set.
    * @param network unknown: only whether the data set is there matters then
+   * @param weights the column that holds the weights of the rows, and is no feature
    */
   load(
     id: string,
     network?: { readonly loss: LossSpec; readonly output_size: number },
+    weights?: string,
   ): Promise<LabelledRows | undefined>;
 }
 
@@ -45,16 +47,19 @@ interface Search {
   readonly planned: Plan | null;
   readonly sources: { readonly datasets: DatasetSource };
   readonly problems: Problem[];
+  /** The column of data sets that holds the weights of their rows. */
+  readonly weights: string | undefined;
 }
 
 /** Inline rows, or those of a stored data set. */
 export async function findRows(
   { data, dataset_id }: { readonly data?: LabelledRows | undefined; readonly dataset_id?: string | undefined },
   pointer: string,
-  { planned, sources, problems }: Search,
+  { planned, sources, problems, weights }: Search,
 ): Promise<LabelledRows | null> {
   if (dataset_id === undefined) return data ?? null;
-  const loaded = await sources.datasets.load(dataset_id, planned === null ? undefined : readerOf(planned));
+  const reader = planned === null ? undefined : readerOf(planned);
+  const loaded = await sources.datasets.load(dataset_id, reader, weights);
   if (loaded === undefined) problems.push(missing(`${pointer}/dataset_id`, 'data set', dataset_id));
   return loaded ?? null;
 }

@@ -87,5 +87,6 @@ export function viewOf(job: JobRecord, { transitions, changes, live, now }: Surr
       at: toTimestamp(at),
       reason,
     })),
+    test: job.test as JobView['test'],
   };
 }

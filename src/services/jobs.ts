@@ -218,7 +218,10 @@ async function readArrays(store: Store, datasets: DatasetSource, job: JobRecord)
   if (job.data_key !== null && blob === undefined) throw new Error(`the data of ${job.id} are gone`);
   const own = blob === undefined ? {} : decodeArrays(blob);
   if (job.dataset_id === null) return own;
-  const rows = await datasets.load(job.dataset_id, readerOf(plan(job.network as NetworkDefinition)));
+  const { sample_weights } = job.request as KeptRequest;
+  const column = typeof sample_weights === 'string' ? sample_weights : undefined;
+  const rows = await datasets.load(job.dataset_id, readerOf(plan(job.network as NetworkDefinition)), column);
   if (rows === undefined) throw new Error(`the data set ${job.dataset_id} is gone`);
-  return { ...own, inputs: rows.inputs.values, targets: rows.targets.values };
+  const weights = rows.weights ?? null;
+  return { ...own, inputs: rows.inputs.values, targets: rows.targets.values, ...(weights && { weights }) };
 }

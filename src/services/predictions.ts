@@ -2,19 +2,18 @@
 import { encodeRows, type Features } from '../datasets/features.ts';
 import type { Plan } from '../engine/backend.ts';
 import { type Problem, refuse } from '../errors.ts';
-import { toWire as wireFloat } from '../schemas/common.ts';
 import { type Matrix, matrixProblems } from '../schemas/data.ts';
 import type { EvaluateInput, Evaluation } from '../schemas/prediction.ts';
-import { type MetricName, type MetricSpec, metricProblem } from '../training/metrics.ts';
+import { type MetricSpec, metricProblem, usualMetrics } from '../training/metrics.ts';
 import type { TrainingPool } from '../training/pool.ts';
 import type { TargetKind } from '../training/target-kind.ts';
 import { dataProblems, inputProblems } from './data-checks.ts';
 import { featureProblems } from './job-admission.ts';
 import { bugMark, type KeptRequest } from './job-request.ts';
 import { type DatasetSource, findRows } from './job-sources.ts';
+import { wireJudgement } from './judgements.ts';
 import type { JobModel, Models } from './models.ts';
 import { numbers } from './parameters.ts';
-import { wireSeries } from './wire-values.ts';
 
 export interface PredictionContext {
   readonly models: Models;
@@ -98,15 +97,14 @@ function labelsOf(
   }
 }
 
-/** Measured unless the client names metrics; those that make no sense for the targets are left out. */
-const defaultMetrics: readonly MetricName[] = ['accuracy', 'confusion_matrix', 'rmse', 'mae', 'r2'];
-
 export async function evaluate(context: PredictionContext, job_id: string, input: EvaluateInput): Promise<Evaluation> {
   const found = await context.models.of(job_id);
   const problems: Problem[] = [];
-  const data = await findRows(input, '', { planned: found.plan, sources: context, problems });
+  const { features, sample_weights } = found.job.request as KeptRequest;
+  const weights = typeof sample_weights === 'string' ? sample_weights : undefined;
+  const data = await findRows(input, '', { planned: found.plan, sources: context, problems, weights });
   if (data !== null) {
-    problems.push(...featureProblems((found.job.request as KeptRequest).features, data.features, '/dataset_id'));
+    problems.push(...featureProblems(features, data.features, '/dataset_id'));
     problems.push(...dataProblems(data, found.plan, input.data === undefined ? '/dataset_id' : '/data'));
   }
   const { specs, problems: unfit } = chosenMetrics(input.metrics, found);
@@ -118,20 +116,16 @@ export async function evaluate(context: PredictionContext, job_id: string, input
   return {
     job_id,
     step: model.step,
-    rows: rows.rows,
     ...bugMark(found.job),
-    loss: wireFloat(answer.loss),
-    metrics: wireSeries(answer.metrics),
-    confusion_matrix: answer.confusion_matrix as Evaluation['confusion_matrix'],
+    ...wireJudgement({ rows: rows.rows, ...answer }, { ...found, ...model, classes: features?.classes ?? undefined }),
   };
 }
 
 function chosenMetrics(named: readonly MetricSpec[] | undefined, { plan, model }: JobModel) {
-  const context = { target_kind: model.target_kind, output_size: (plan satisfies Plan).output_size };
-  const judged = (named ?? defaultMetrics).map((spec) => ({ spec, reason: metricProblem(spec, context) }));
-  const unfit = judged.flatMap(({ reason }, i): Problem[] =>
-    reason === null ? [] : [{ pointer: `/metrics/${i}`, code: 'not_allowed', detail: `${reason}.` }],
-  );
-  const specs = judged.filter(({ reason }) => reason === null).map(({ spec }) => spec);
-  return { specs, problems: named === undefined ? [] : unfit };
+  const context = { target_kind: model.target_kind, output_size: plan.output_size };
+  const problems = (named ?? []).flatMap((spec, i): Problem[] => {
+    const reason = metricProblem(spec, context);
+    return reason === null ? [] : [{ pointer: `/metrics/${i}`, code: 'not_allowed', detail: `${reason}.` }];
+  });
+  return { specs: named ?? usualMetrics(context), problems };
 }

@@ -1,8 +1,10 @@
 /** What the end of an attempt means for its job: the event of the table, the reason, and what the record then says. */
+import type { JudgementView } from '../schemas/judgement.ts';
 import type { JobProgress, JobRecord } from '../store/store.ts';
 import type { RunOutcome } from '../training/pool.ts';
 import type { Cursor } from '../training/request.ts';
 import type { JobEvent } from '../training/states.ts';
+import { type Judged, wireJudgement } from './judgements.ts';
 import { wireBest, wireDivergence } from './wire-values.ts';
 
 export interface Settlement {
@@ -19,7 +21,8 @@ const maxCrashes = 3;
 
 const position = ({ epoch, epochs, step, steps }: Cursor) => ({ epoch, epochs, step, steps });
 
-export function settlement(outcome: Regular): Settlement {
+/** @param model what the job's outputs and classes are */
+export function settlement(outcome: Regular, model: Omit<Judged, 'target_kind'>): Settlement {
   switch (outcome.kind) {
     case 'succeeded':
     case 'failed': {
@@ -29,6 +32,7 @@ export function settlement(outcome: Regular): Settlement {
         stop_reason,
         parameters_sha256: result.parameters_sha256,
         best: wireBest(result.best),
+        test: testOf(outcome, model),
         error: outcome.kind === 'failed' ? wireDivergence(outcome.error) : null,
       };
       return { event: outcome.kind === 'failed' ? 'fail' : 'succeed', reason: stop_reason, set };
@@ -44,6 +48,12 @@ export function settlement(outcome: Regular): Settlement {
       return { event: 'fail', reason: stop_reason, set: { stop_reason, error } };
     }
   }
+}
+
+/** The test report of a success, where rows were held out for it. */
+function testOf(outcome: Regular, model: Omit<Judged, 'target_kind'>): JudgementView | null {
+  if (outcome.kind !== 'succeeded' || outcome.test === null) return null;
+  return wireJudgement(outcome.test, { ...model, target_kind: outcome.result.target_kind });
 }
 
 /** After a crash the job goes on from its last checkpoint, unless the worker keeps dying at the same step. */

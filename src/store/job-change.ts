@@ -19,6 +19,7 @@ export const progressColumns: Columns<JobProgress> = {
   samples_per_second: 'plain',
   latest: 'json',
   best: 'json',
+  test: 'json',
   warnings: 'json',
   metadata: 'json',
   priority: 'plain',

@@ -33,6 +33,7 @@ export function newJob(job: NewJob, eventCount: number): JobRecord {
     samples_per_second: null,
     latest: null,
     best: null,
+    test: null,
     warnings: job.warnings ?? [],
     metadata: job.metadata ?? {},
     priority: job.priority ?? 0,

@@ -95,6 +95,7 @@ const learningRates = ({ text, integer, double, tableOptions }: Dialect): readon
 const migrations: readonly Migration[] = [
   { version: 1, statements: (words) => [...records(words), ...histories(words), ...blobs(words)] },
   { version: 2, statements: learningRates },
+  { version: 3, statements: ({ text }) => [`alter table jobs add column test ${text}`] },
 ];
 
 async function appliedVersion(sql: Queryable, { integer, tableOptions }: Dialect): Promise<number> {

@@ -128,6 +128,8 @@ export interface JobProgress {
   readonly samples_per_second: number | null;
   readonly latest: Json;
   readonly best: Json;
+  /** What the final model is worth on the rows that were held out for it. */
+  readonly test: Json;
   readonly warnings: Json;
   readonly metadata: Metadata;
   readonly priority: number;

@@ -10,7 +10,8 @@ import type { TargetKind } from './target-kind.ts';
 const chunkRows = 1024;
 
 export interface Evaluation {
-  readonly values: Readonly<Record<string, number>>;
+  /** By series; null where the rows leave it undefined. */
+  readonly values: Readonly<Record<string, number | null>>;
   readonly confusion_matrix: ConfusionMatrix | null;
 }
 
@@ -41,4 +42,19 @@ export function measure(backend: Backend, data: Data, context: EvaluationContext
     collected.add(unscale(preprocessing.targets, outputs), unscale(preprocessing.targets, targets), to - from);
   }
   return { values: collected.finish(), confusion_matrix: collected.confusionMatrix() };
+}
+
+/** How good a model is on rows. */
+export interface Judgement {
+  /** In the unit that the network was trained in: of scaled targets where they were scaled. */
+  readonly loss: number;
+  /** By series; null where the rows leave it undefined. */
+  readonly metrics: Readonly<Record<string, number | null>>;
+  readonly confusion_matrix: ConfusionMatrix | null;
+}
+
+/** Mean loss and metrics; see {@link measure}. */
+export function judge(backend: Backend, data: Data, context: EvaluationContext): Judgement {
+  const { values, confusion_matrix } = measure(backend, data, context);
+  return { loss: backend.evaluate(data), metrics: values, confusion_matrix };
 }

@@ -3,16 +3,9 @@ import type { Backend, FloatArray, TrainingSetup } from '../engine/backend.ts';
 import { createBackend } from '../engine/backends.ts';
 import { plan } from '../engine/plan.ts';
 import type { WasmOptions } from '../engine/wasm/backend.ts';
-import { measure } from './evaluation.ts';
+import { type Judgement, judge } from './evaluation.ts';
 import { scale, scaleData, unscale } from './prepare.ts';
-import type {
-  Answer,
-  EvaluateAnswer,
-  EvaluateQuestion,
-  InferenceModel,
-  PredictQuestion,
-  Question,
-} from './protocol.ts';
+import type { Answer, EvaluateQuestion, InferenceModel, PredictQuestion, Question } from './protocol.ts';
 import type { TrainedModel } from './request.ts';
 
 /** A back end wants a training setup even when it never trains; none of it reaches inference. */
@@ -70,9 +63,7 @@ function predict({ model, backend }: Ready, { inputs, rows }: PredictQuestion): 
 }
 
 /** Mean loss and metrics over the rows. */
-function evaluate({ model, backend }: Ready, { data, metrics }: EvaluateQuestion): EvaluateAnswer {
+function evaluate({ model, backend }: Ready, { data, metrics }: EvaluateQuestion): Judgement {
   const { preprocessing, target_kind } = model;
-  const scaled = scaleData(data, preprocessing, backend.plan);
-  const { values, confusion_matrix } = measure(backend, scaled, { metrics, preprocessing, target_kind });
-  return { loss: backend.evaluate(scaled), metrics: values, confusion_matrix };
+  return judge(backend, scaleData(data, preprocessing, backend.plan), { metrics, preprocessing, target_kind });
 }

@@ -27,6 +27,17 @@ export function trueClass({ target_kind, output_size }: MetricContext, targets: 
   return target_kind === 'labels' ? targets[row] : largest(targets, row * output_size, output_size);
 }
 
+/**
+ * How to tell the class of a row of targets by its number: for one output of 0/1 or ±1 the negative class is 0 and the
+ * positive 1. Null where rows have no class, or several.
+ */
+export function classOf(context: MetricContext): ((targets: FloatArray, row: number) => number) | null {
+  if (excludesOthers(context)) return (targets, row) => trueClass(context, targets, row);
+  if (context.target_kind === 'values' || context.output_size > 1) return null;
+  const limit = threshold(context);
+  return (targets, row) => (targets[row] >= limit ? 1 : 0);
+}
+
 /** Whether a row belongs to exactly one of several classes. */
 export function excludesOthers({ target_kind }: MetricContext): boolean {
   return target_kind === 'labels' || target_kind === 'classes';

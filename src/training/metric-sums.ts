@@ -43,8 +43,9 @@ export class SquaredErrors {
     return this.#absolute / (this.#rows * this.#size);
   }
 
-  r2(): number {
-    if (this.#rows < 2) return Number.NaN;
+  /** Null for fewer than two rows. */
+  r2(): number | null {
+    if (this.#rows < 2) return null;
     let sum = 0;
     for (let output = 0; output < this.#size; output += 1) {
       const squared = this.#squared[output];

@@ -30,7 +30,8 @@ interface MetricOf<Reads extends keyof Sums> {
   readonly reads: Reads;
   /** Name of the series in histories and results; the metric's own name when absent. */
   readonly series?: (options: Readonly<Record<string, number | boolean>>) => string;
-  readonly value: (sums: Sums[Reads]) => number;
+  /** Null where the rows leave it undefined. */
+  readonly value: (sums: Sums[Reads]) => number | null;
 }
 
 export type Metric = { readonly [Reads in keyof Sums]: MetricOf<Reads> }[keyof Sums];
@@ -92,7 +93,7 @@ export const metrics = {
   },
   roc_auc: {
     description:
-      'Probability that a random positive scores above a random negative, equal scores counting half (midranks). Several classes: the plain mean of one against the rest over the classes that have both. NaN when no class has both, or an output is NaN.',
+      'Probability that a random positive scores above a random negative, equal scores counting half (midranks). Several classes: the plain mean of one against the rest over the classes that have both. Undefined when no class has both; NaN when an output is.',
     formula: '(R₊ − n₊(n₊+1)/2) / (n₊·n₋), R₊ the sum of the ranks of the positives',
     better: 'higher',
     kinds: decisions,
@@ -122,7 +123,7 @@ export const metrics = {
   },
   r2: {
     description:
-      'Share of the variance that is explained, the plain mean over outputs. Targets without variance: 1 if met exactly, else 0. NaN for fewer than two rows.',
+      'Share of the variance that is explained, the plain mean over outputs. Targets without variance: 1 if met exactly, else 0. Undefined for fewer than two rows.',
     formula: '1 − Σ(a − y)² / Σ(y − ȳ)²',
     better: 'higher',
     kinds: rows,
@@ -162,6 +163,12 @@ export const metrics = {
 export type MetricName = keyof typeof metrics;
 /** A name, or `{"name": "top_k_accuracy", "k": 3}`. */
 export type MetricSpec = Spec<typeof metrics>;
+
+/** What is measured when nothing is named: those of these that make sense for the targets. */
+const usual: readonly MetricName[] = ['accuracy', 'precision', 'recall', 'f1', 'confusion_matrix', 'rmse', 'mae', 'r2'];
+
+export const usualMetrics = (context: MetricContext): MetricName[] =>
+  usual.filter((name) => metricProblem(name, context) === null);
 
 /** Most classes that a confusion matrix is made for: it holds classes² numbers. */
 export const maxConfusionClasses = 1000;
@@ -215,8 +222,8 @@ export interface MetricAccumulator {
    * @param targets rows × output_size, or one label per row for the target kind `labels`
    */
   add(outputs: FloatArray, targets: FloatArray, rows: number): void;
-  /** The value of each metric by its series name; NaN where it is undefined, all NaN before the first row. */
-  finish(): Record<string, number>;
+  /** The value of each metric by its series name; null where the rows leave it undefined, as all do before the first row. */
+  finish(): Record<string, number | null>;
   /** The counts by class, when `confusion_matrix` was asked for. */
   confusionMatrix(): ConfusionMatrix | null;
 }
@@ -238,16 +245,18 @@ export function accumulate(specs: readonly MetricSpec[], context: MetricContext)
     if (!shared.has(key)) shared.set(key, newSums[entry.reads](context, options, withMatrix));
     const sums = shared.get(key)!;
     // The key holds `reads`, so these are the sums that the entry's `value` takes.
-    const value = () => (entry.value as (sums: Sums[keyof Sums]) => number)(sums);
+    const value = () => (entry.value as (sums: Sums[keyof Sums]) => number | null)(sums);
     return { series: seriesName(spec), better: entry.better, sums, value };
   });
+  let seen = 0;
   return {
     add(outputs, targets, count) {
+      seen += count;
       for (const sums of shared.values()) sums.add(outputs, targets, count);
     },
     finish() {
       const numbers = measured.filter((metric) => metric.better !== 'none');
-      return Object.fromEntries(numbers.map(({ series, value }) => [series, value()]));
+      return Object.fromEntries(numbers.map(({ series, value }) => [series, seen === 0 ? null : value()]));
     },
     confusionMatrix() {
       const counts = measured.find((metric) => metric.better === 'none')?.sums;

@@ -1,11 +1,11 @@
 /** The pool of worker threads, as the services see it. */
 import type { FloatArray } from '../engine/backend.ts';
+import type { Judgement } from './evaluation.ts';
 import { InferenceThread } from './inference-thread.ts';
 import { PoolRun } from './pool-run.ts';
 import {
   type CheckpointReport,
   defaultRunSettings,
-  type EvaluateAnswer,
   type EvaluateRequest,
   type FromWorker,
   type PredictRequest,
@@ -83,7 +83,7 @@ export interface TrainingPool {
    */
   predict(request: PredictRequest): Promise<FloatArray>;
   /** Loss and metrics over rows; computed where `predict` would be. */
-  evaluate(request: EvaluateRequest): Promise<EvaluateAnswer>;
+  evaluate(request: EvaluateRequest): Promise<Judgement>;
   /** Saves every run at its next step (each ends as `released`) and ends the threads; resolves within 10 s. */
   close(): Promise<void>;
 }
@@ -147,8 +147,8 @@ class Pool implements TrainingPool {
     return (await this.#inference.ask(model, { name: 'predict', asked: { inputs, rows } })) as FloatArray;
   }
 
-  async evaluate({ data, metrics, ...model }: EvaluateRequest): Promise<EvaluateAnswer> {
-    return (await this.#inference.ask(model, { name: 'evaluate', asked: { data, metrics } })) as EvaluateAnswer;
+  async evaluate({ data, metrics, ...model }: EvaluateRequest): Promise<Judgement> {
+    return (await this.#inference.ask(model, { name: 'evaluate', asked: { data, metrics } })) as Judgement;
   }
 
   close(): Promise<void> {

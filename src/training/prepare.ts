@@ -1,16 +1,20 @@
 /** From a request's data to what the back end trains and validates on: split, then scaled by the training rows. */
 import type { Data, FloatArray, Plan } from '../engine/backend.ts';
-import { trueClass } from './metric-context.ts';
+import { classOf, type MetricContext } from './metric-context.ts';
 import { applyScaling, type FittedScaling, fitScaling, invertScaling, type Preprocessing } from './preprocessing.ts';
 import type { RunRequest } from './request.ts';
-import { splitRows } from './split.ts';
+import { rowWeights } from './row-weights.ts';
+import { type Split, type SplitPart, splitRows } from './split.ts';
 import { type TargetKind, targetKind } from './target-kind.ts';
 
 export interface PreparedData {
-  /** All rows of the request; `rows` says which of them are trained on. */
+  /** All rows of the request with their weights; `rows` says which of them are trained on. */
   readonly data: Data;
   readonly rows: Uint32Array;
   readonly validation: Data | null;
+  readonly test: Data | null;
+  /** What metrics are measured on while training: the validation rows, or the training rows when there are none. */
+  readonly measured: Data;
   readonly preprocessing: Preprocessing;
   readonly target_kind: TargetKind;
 }
@@ -21,35 +25,42 @@ export interface PreparedData {
  */
 export function prepareData(request: RunRequest, plan: Plan): PreparedData {
   const { data, validation } = request;
-  const kind = targetKind(request.network.loss, plan.output_size, data.targets);
+  const target_kind = targetKind(request.network.loss, plan.output_size, data.targets);
+  const context = { target_kind, output_size: plan.output_size };
+  const parts = split(request, labelsOf(data, context));
+  const preprocessing = fitPreprocessing(request, plan, parts.train);
+  // Weights are for training alone: what is measured counts every row once.
+  const scaled = scaleData({ ...data, weights: undefined }, preprocessing, plan);
+  const weights = rowWeights(data, parts.train, context, request.class_weights, request.class_names);
+  const gathered = (rows: Uint32Array): Data | null => (rows.length === 0 ? null : gather(scaled, rows, plan));
   const ownData = validation !== undefined && 'data' in validation ? validation.data : null;
-  const { train, heldOut } = split(request, labelsOf(data, kind, plan.output_size));
-  const preprocessing = fitPreprocessing(request, plan, train);
-  const scaled = scaleData(data, preprocessing, plan);
+  const heldOut = ownData === null ? gathered(parts.validation) : scaleData(ownData, preprocessing, plan);
+  const tested = gathered(parts.test);
   return {
-    data: scaled,
-    rows: train,
-    validation: ownData === null ? heldOut && gather(scaled, heldOut, plan) : scaleData(ownData, preprocessing, plan),
+    data: weights === undefined ? scaled : { ...scaled, weights },
+    rows: parts.train,
+    validation: heldOut,
+    test: tested,
+    measured: heldOut ?? (tested === null ? scaled : gather(scaled, parts.train, plan)),
     preprocessing,
-    target_kind: kind,
+    target_kind,
   };
 }
 
 /** The numbers of the rows that are trained on and of those held out. */
-function split({ data, validation, seed }: RunRequest, labels: ArrayLike<number> | undefined) {
-  if (validation === undefined || 'data' in validation) {
-    return { train: Uint32Array.from({ length: data.rows }, (_, row) => row), heldOut: null };
+function split({ data, validation: wanted, test, seed }: RunRequest, labels: ArrayLike<number> | undefined): Split {
+  const validation: SplitPart | undefined = wanted === undefined || 'data' in wanted ? undefined : wanted;
+  const none = new Uint32Array(0);
+  if (validation === undefined && test === undefined) {
+    return { train: Uint32Array.from({ length: data.rows }, (_, row) => row), validation: none, test: none };
   }
-  const { train, validation: heldOut } = splitRows(data.rows, { validation }, seed, labels);
-  return { train, heldOut: heldOut.length === 0 ? null : heldOut };
+  return splitRows(data.rows, { validation, test }, seed, labels);
 }
 
 /** One class number per row where rows have a class, so that a split can keep the proportions. */
-function labelsOf({ rows, targets }: Data, kind: TargetKind, outputSize: number): ArrayLike<number> | undefined {
-  if (kind === 'values' || (outputSize > 1 && kind !== 'labels' && kind !== 'classes')) return undefined;
-  if (kind !== 'classes') return targets;
-  const context = { target_kind: kind, output_size: outputSize };
-  return Float64Array.from({ length: rows }, (_, row) => trueClass(context, targets, row));
+function labelsOf({ rows, targets }: Data, context: MetricContext): ArrayLike<number> | undefined {
+  const ofClass = classOf(context);
+  return ofClass === null ? undefined : Uint32Array.from({ length: rows }, (_, row) => ofClass(targets, row));
 }
 
 function fitPreprocessing({ data, scaling }: RunRequest, plan: Plan, rows: Uint32Array): Preprocessing {

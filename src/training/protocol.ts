@@ -2,7 +2,7 @@
 import type { Data, FloatArray } from '../engine/backend.ts';
 import type { NetworkDefinition } from '../engine/definition.ts';
 import type { WasmOptions } from '../engine/wasm/backend.ts';
-import type { ConfusionMatrix } from './class-counts.ts';
+import type { Judgement } from './evaluation.ts';
 import type { MetricSpec } from './metrics.ts';
 import type {
   Best,
@@ -15,6 +15,7 @@ import type {
   RunResult,
   StepPoints,
   SuccessReason,
+  TestReport,
   TrainedModel,
 } from './request.ts';
 
@@ -105,6 +106,8 @@ export type RunEnd =
       readonly stop_reason: SuccessReason;
       readonly cursor: Cursor;
       readonly result: RunResult;
+      /** Null without test rows. */
+      readonly test: TestReport | null;
     }
   | {
       readonly kind: 'failed';
@@ -141,17 +144,10 @@ export interface EvaluateQuestion {
 export type PredictRequest = InferenceModel & PredictQuestion;
 export type EvaluateRequest = InferenceModel & EvaluateQuestion;
 
-export interface EvaluateAnswer {
-  /** In the unit that the network was trained in: of scaled targets where they were scaled. */
-  readonly loss: number;
-  readonly metrics: Readonly<Record<string, number>>;
-  readonly confusion_matrix: ConfusionMatrix | null;
-}
-
 /** What a thread can be asked about a model, besides training: the name, the question and the answer. */
 export interface Questions {
   predict: { readonly asked: PredictQuestion; readonly answer: FloatArray };
-  evaluate: { readonly asked: EvaluateQuestion; readonly answer: EvaluateAnswer };
+  evaluate: { readonly asked: EvaluateQuestion; readonly answer: Judgement };
 }
 
 export type Question = {

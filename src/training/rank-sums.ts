@@ -27,24 +27,29 @@ export class RankSums {
     this.#positive.push(positive);
   }
 
-  /** The plain mean over the outputs that have both sides; NaN when none has. */
-  areaUnderCurve(): number {
-    const areas = Array.from({ length: this.#context.output_size }, (_, output) =>
+  /** The plain mean over the outputs that have both sides; null when none has. */
+  areaUnderCurve(): number | null {
+    const areas = this.areas().filter((area) => area !== null);
+    return areas.length === 0 ? null : areas.reduce((sum, area) => sum + area, 0) / areas.length;
+  }
+
+  /** Of each output; null where all rows are on one side. */
+  areas(): (number | null)[] {
+    return Array.from({ length: this.#context.output_size }, (_, output) =>
       areaUnderCurve(this.#scoresOf(output, 1), this.#scoresOf(output, 0)),
-    ).filter((area) => area !== null);
-    return areas.length === 0 ? Number.NaN : areas.reduce((sum, area) => sum + area, 0) / areas.length;
+    );
   }
 
   /** The scores of one output on one side, ascending, NaN last. */
   #scoresOf(output: number, side: 0 | 1): Float64Array {
-    const found: number[] = [];
+    const { output_size } = this.#context;
+    const found = new Float64Array(this.#scores.reduce((rows, { length }) => rows + length / output_size, 0));
+    let count = 0;
     this.#scores.forEach((scores, part) => {
       const positive = this.#positive[part];
-      for (let i = output; i < scores.length; i += this.#context.output_size) {
-        if (positive[i] === side) found.push(scores[i]);
-      }
+      for (let i = output; i < scores.length; i += output_size) if (positive[i] === side) found[count++] = scores[i];
     });
-    return Float64Array.from(found).sort();
+    return found.subarray(0, count).sort();
   }
 }
 

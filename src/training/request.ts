@@ -4,8 +4,10 @@ import type { ArithmeticMode, ClipGradients, NetworkDefinition } from '../engine
 import type { OptimizerSpec } from '../engine/optimizers.ts';
 import type { InitialParameters } from '../engine/plan.ts';
 import type { ScheduleSpec } from '../engine/schedules.ts';
+import type { Judgement } from './evaluation.ts';
 import type { MetricSpec } from './metrics.ts';
 import type { Preprocessing, ScalingName } from './preprocessing.ts';
+import type { ClassWeights } from './row-weights.ts';
 import type { SplitPart } from './split.ts';
 import type { StopReason } from './states.ts';
 import type { TargetKind } from './target-kind.ts';
@@ -50,6 +52,12 @@ export interface RunRequest {
   readonly network: NetworkDefinition;
   readonly data: Data;
   readonly validation?: Validation | undefined;
+  /** Rows that neither train nor validate; the model is measured on them once, at the end. */
+  readonly test?: SplitPart | undefined;
+  /** Multiplied with `data.weights`, which are those of the rows themselves. */
+  readonly class_weights?: ClassWeights | undefined;
+  /** The names of the classes in the order of their labels; absent: their numbers. */
+  readonly class_names?: readonly string[] | undefined;
   readonly epochs: number;
   readonly batch_size: number;
   readonly shuffle: boolean;
@@ -180,6 +188,11 @@ export interface RunResult extends TrainedModel {
   readonly step: number;
   readonly epoch: number;
   readonly best: Best | null;
+}
+
+/** What the model that a run ends with is worth on the rows that it has never seen. */
+export interface TestReport extends Judgement {
+  readonly rows: number;
 }
 
 export type SuccessReason = Exclude<StopReason, 'diverged' | 'worker_crashed' | 'out_of_memory' | 'cancelled'>;

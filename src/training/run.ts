@@ -6,7 +6,8 @@ import { Batches, maxBlockRows } from './batches.ts';
 import { type Checkpoint, modelOf, requireMatch } from './checkpoint.ts';
 import { type DivergencePlace, describeDivergence } from './divergence.ts';
 import { EpochColumns, joinEpochs } from './epoch-points.ts';
-import { measure } from './evaluation.ts';
+import { judge, measure } from './evaluation.ts';
+import { usualMetrics } from './metrics.ts';
 import { isReached, Monitor, type Watch, watchOf } from './monitor.ts';
 import { type PreparedData, prepareData } from './prepare.ts';
 import { LearningRates } from './rates.ts';
@@ -20,6 +21,7 @@ import type {
   RunRequest,
   RunResult,
   StepPoints,
+  TestReport,
 } from './request.ts';
 
 export type CreateBackend = (plan: Plan, setup: TrainingSetup, data: Data, initial: FlatParameters) => ChosenBackend;
@@ -168,6 +170,19 @@ export class Run {
     return modelOf(this.checkpoint());
   }
 
+  /** The model of `result` on the test rows: what was asked for as metrics, or what makes sense; null without test rows. */
+  test(): TestReport | null {
+    const { test: data, preprocessing, target_kind } = this.#prepared;
+    if (data === null) return null;
+    const usual = usualMetrics({ target_kind, output_size: this.plan.output_size });
+    const metrics = this.#request.metrics.length === 0 ? usual : this.#request.metrics;
+    const state = this.#backend.state();
+    this.#backend.restore({ ...state, ...this.#bestModel });
+    const judgement = judge(this.#backend, data, { metrics, preprocessing, target_kind });
+    this.#backend.restore(state);
+    return { rows: data.rows, ...judgement };
+  }
+
   #resume(checkpoint: Checkpoint): void {
     const { cursor } = checkpoint;
     requireMatch(checkpoint, this.#request.arithmetic, this.#backend.state());
@@ -257,10 +272,13 @@ export class Run {
   }
 
   #measure(): Record<string, number> {
-    const { validation, data, preprocessing, target_kind } = this.#prepared;
+    const { validation, measured, preprocessing, target_kind } = this.#prepared;
     const context = { metrics: this.#request.metrics, preprocessing, target_kind };
-    const loss = validation === null ? {} : { validation_loss: this.#backend.evaluate(validation) };
-    return { ...loss, ...measure(this.#backend, validation ?? data, context).values };
+    const series: Record<string, number> =
+      validation === null ? {} : { validation_loss: this.#backend.evaluate(validation) };
+    const { values } = measure(this.#backend, measured, context);
+    for (const name in values) series[name] = values[name] ?? Number.NaN;
+    return series;
   }
 
   #decideEnd(values: Readonly<Record<string, number>>): NaturalEnd | null {

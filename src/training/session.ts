@@ -118,7 +118,8 @@ export class Session {
 
   #succeed(stop_reason: SuccessReason): RunEnd {
     this.#save('end');
-    return { kind: 'succeeded', stop_reason, cursor: this.#run.cursor, result: this.#run.result() };
+    const { cursor } = this.#run;
+    return { kind: 'succeeded', stop_reason, cursor, result: this.#run.result(), test: this.#run.test() };
   }
 
   #report({ epochs }: Advance): void {

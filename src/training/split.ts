@@ -11,6 +11,12 @@ export interface SplitRequest {
   readonly stratify?: boolean | undefined;
 }
 
+/** How many of `rows` rows a part takes: a fraction f is round(f·rows), at least one. */
+export function partSize(part: SplitPart | undefined, rows: number): number {
+  if (part === undefined) return 0;
+  return 'rows' in part ? part.rows.length : Math.max(1, Math.round(part.fraction * rows));
+}
+
 /** Row numbers, ascending in each part; every row is in exactly one. */
 export interface Split {
   readonly train: Uint32Array;
@@ -19,8 +25,7 @@ export interface Split {
 }
 
 /**
- * Splits `rows` rows. A fraction f of n rows is round(f·n) rows, at least one; what neither validation nor test takes
- * is trained on. The same rows, request, seed and labels give the same split.
+ * Splits `rows` rows; what neither validation nor test takes is trained on. The same rows, request, seed and labels give the same split.
  * @param labels one class number per row, for a stratified split
  * @throws {RangeError} when a row is named twice or is not there, or nothing is left to train on
  */
@@ -36,7 +41,7 @@ export function splitRows(rows: number, request: SplitRequest, seed: number, lab
   [request.validation, request.test].forEach((wanted, i) => {
     if (wanted === undefined || 'rows' in wanted) return;
     const free = groups.map((group) => group.filter((row) => part[row] === 0));
-    draw(free, Math.max(1, Math.round(wanted.fraction * rows)), part, i + 1);
+    draw(free, partSize(wanted, rows), part, i + 1);
   });
   const [train, validation, test] = [0, 1, 2].map((wanted) => rowsOf(part, wanted));
   if (train.length === 0) throw new RangeError('the split leaves no row to train on');

@@ -21,7 +21,7 @@ function measureAll(specs: readonly MetricSpec[], context: MetricContext, output
   return collected;
 }
 
-const measure = (spec: MetricSpec, context: MetricContext, outputs: Numbers, targets: Numbers): number =>
+const measure = (spec: MetricSpec, context: MetricContext, outputs: Numbers, targets: Numbers): number | null =>
   measureAll([spec], context, outputs, targets).finish()[seriesName(spec)];
 
 const binary: MetricContext = { target_kind: 'indicators', output_size: 1 };
@@ -170,9 +170,9 @@ describe('the area under the ROC curve', () => {
     expect(area([0.5, 0.5, 0.1, 0.9], [1, 0, 0, 1])).toBe((0.5 + 1 + 1 + 1) / 4);
   });
 
-  it('is NaN when only one class occurs and when a score is NaN', () => {
-    expect(area([0.1, 0.2], [1, 1])).toBeNaN();
-    expect(area([0.1, 0.2], [0, 0])).toBeNaN();
+  it('is undefined when only one class occurs, and NaN when a score is NaN', () => {
+    expect(area([0.1, 0.2], [1, 1])).toBeNull();
+    expect(area([0.1, 0.2], [0, 0])).toBeNull();
     expect(area([0.1, Number.NaN], [0, 1])).toBeNaN();
   });
 
@@ -200,7 +200,7 @@ describe('the area under the ROC curve', () => {
           pairs.map(([, y]) => y),
         );
         // Wins are exact; two divisions against one by an exact product: 3 roundings of a number ≤ 1.
-        expect(Math.abs(got - wins / (positives.length * negatives.length))).toBeLessThanOrEqual(3 * 2 ** -53);
+        expect(Math.abs(got! - wins / (positives.length * negatives.length))).toBeLessThanOrEqual(3 * 2 ** -53);
       }),
     );
   });
@@ -234,7 +234,7 @@ describe('regression', () => {
 
   it('R² compares with the mean of the targets', () => {
     // sklearn.metrics.r2_score([3, -0.5, 2, 7], [2.5, 0.0, 2, 8]) = 0.9486081370449679; ten operations on it.
-    expect(Math.abs(measure('r2', values(1), outputs, targets) - 0.9486081370449679)).toBeLessThanOrEqual(
+    expect(Math.abs(measure('r2', values(1), outputs, targets)! - 0.9486081370449679)).toBeLessThanOrEqual(
       10 * 2 ** -53,
     );
   });
@@ -262,8 +262,8 @@ describe('regression', () => {
     ).toBe(1 - 1 / 5);
   });
 
-  it('R² of fewer than two rows is NaN', () => {
-    expect(measure('r2', values(1), [1], [1])).toBeNaN();
+  it('R² of fewer than two rows is undefined', () => {
+    expect(measure('r2', values(1), [1], [1])).toBeNull();
   });
 
   it.each(['mse', 'rmse', 'mae', 'r2'] as const)('%s of a NaN output is NaN', (name) => {
@@ -276,9 +276,9 @@ describe('every metric', () => {
   const scalar = names.filter((name) => better(name) !== 'none');
   const kindsOf = (name: MetricName): readonly TargetKind[] => metrics[name].kinds;
 
-  it.each(scalar)('%s is NaN before the first row', (name) => {
+  it.each(scalar)('%s is undefined before the first row', (name) => {
     expect(accumulate([name], { target_kind: kindsOf(name)[0], output_size: 2 }).finish()).toEqual({
-      [seriesName(name)]: Number.NaN,
+      [seriesName(name)]: null,
     });
   });
 

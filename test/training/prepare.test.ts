@@ -25,6 +25,27 @@ describe('prepared data', () => {
     expect([...validation!.targets]).toEqual([targets[1], targets[8]]);
   });
 
+  test('rows held out for the test are in no other part, also when nothing validates', () => {
+    const { request, rows, validation, test: tested, measured } = prepare({ test: { rows: [0, 9] } });
+    expect([...rows]).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(validation).toBeNull();
+    expect([...tested!.targets]).toEqual([request.data.targets[0], request.data.targets[9]]);
+    expect([...measured.targets]).toEqual([...request.data.targets.subarray(1, 9)]);
+    const both = prepare({ test: { fraction: 0.2 }, validation: { fraction: 0.3 } });
+    expect([both.rows.length, both.validation!.rows, both.test!.rows]).toEqual([5, 3, 2]);
+  });
+
+  test('rows of soft targets are held out by their class, not by their value', () => {
+    const targets = Float64Array.from({ length: 10 }, (_, row) => row / 10);
+    const network: RunRequest['network'] = {
+      ...smallRequest().network,
+      layers: [{ units: 1, activation: 'sigmoid' }],
+      loss: 'binary_cross_entropy',
+    };
+    const { validation } = prepare({ network, data: { ...xorRows(10), targets }, validation: { fraction: 0.4 } });
+    expect([...validation!.targets].map((y) => y >= 0.5)).toEqual([false, false, true, true]);
+  });
+
   test('a fraction is drawn from the seed', () => {
     const rowsOf = (seed: number) => [...prepare({ validation: { fraction: 0.3 }, data: xorRows(100), seed }).rows];
     expect(rowsOf(1)).toHaveLength(70);

@@ -28,6 +28,7 @@ export function changesConform(fixture: Fixture): void {
       samples_per_second: 1234.5,
       latest: { loss: 'NaN' },
       best: { loss: 0.1 },
+      test: { rows: 2 },
       warnings: [{ code: 'w' }],
       metadata: { team: 'b' },
       priority: -5,
