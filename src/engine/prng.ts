@@ -21,15 +21,15 @@ const WEYL_0 = 0x9e3779b9;
 const WEYL_1 = 0xbb67ae85;
 const ROUNDS = 10;
 
-/** High 32 bits of a·b for unsigned 32-bit words, from 16-bit halves. */
+/** High 32 bits of a·b for unsigned 32-bit words, from 16-bit halves; every sum below stays under 2³². */
 function multiplyHigh(a: number, b: number): number {
   const aLow = a & 0xffff;
   const aHigh = a >>> 16;
   const bLow = b & 0xffff;
   const bHigh = b >>> 16;
-  const middle = aHigh * bLow + ((aLow * bLow) >>> 16);
-  const cross = aLow * bHigh + (middle & 0xffff);
-  return (aHigh * bHigh + Math.floor(middle / 0x10000) + Math.floor(cross / 0x10000)) >>> 0;
+  const middle = (Math.imul(aHigh, bLow) + (Math.imul(aLow, bLow) >>> 16)) | 0;
+  const cross = (Math.imul(aLow, bHigh) + (middle & 0xffff)) | 0;
+  return (Math.imul(aHigh, bHigh) + (middle >>> 16) + (cross >>> 16)) | 0;
 }
 
 /**
@@ -37,19 +37,20 @@ function multiplyHigh(a: number, b: number): number {
  * Per round: (c0, c1, c2, c3) ← (hi(M1·c2) ⊕ c1 ⊕ k0, lo(M1·c2), hi(M0·c0) ⊕ c3 ⊕ k1, lo(M0·c0)); k += Weyl.
  */
 export function philox(counter: ArrayLike<number>, key: ArrayLike<number>, out: Uint32Array): void {
-  let [c0, c1, c2, c3] = [counter[0], counter[1], counter[2], counter[3]];
-  let [k0, k1] = [key[0], key[1]];
+  // Signed words throughout: V8 keeps them in integer registers.
+  let [c0, c1, c2, c3] = [counter[0] | 0, counter[1] | 0, counter[2] | 0, counter[3] | 0];
+  let [k0, k1] = [key[0] | 0, key[1] | 0];
   for (let round = 0; round < ROUNDS; round++) {
     const high0 = multiplyHigh(MULTIPLIER_0, c0);
-    const low0 = Math.imul(MULTIPLIER_0, c0) >>> 0;
     const high1 = multiplyHigh(MULTIPLIER_1, c2);
-    const low1 = Math.imul(MULTIPLIER_1, c2) >>> 0;
-    c0 = (high1 ^ c1 ^ k0) >>> 0;
+    const low0 = Math.imul(MULTIPLIER_0, c0);
+    const low1 = Math.imul(MULTIPLIER_1, c2);
+    c0 = high1 ^ c1 ^ k0;
     c1 = low1;
-    c2 = (high0 ^ c3 ^ k1) >>> 0;
+    c2 = high0 ^ c3 ^ k1;
     c3 = low0;
-    k0 = (k0 + WEYL_0) >>> 0;
-    k1 = (k1 + WEYL_1) >>> 0;
+    k0 = (k0 + WEYL_0) | 0;
+    k1 = (k1 + WEYL_1) | 0;
   }
   out[0] = c0;
   out[1] = c1;
@@ -103,31 +104,36 @@ export function normal(seed: number, stream: Stream, a: number, b: number): numb
 
 /** A uniform integer in [0, bound), bound ≤ 2³²: words at or above the largest multiple of the bound are thrown away. */
 export function integerBelow(bound: number, nextWord: () => number): number {
-  const limit = TWO_32 - (TWO_32 % bound);
-  let word = nextWord();
-  while (word >= limit) word = nextWord();
-  return word % bound;
+  for (;;) {
+    const word = nextWord();
+    const rest = word % bound;
+    if (isFair(word, rest, bound)) return rest;
+  }
 }
 
-/** The words of (seed, stream, a) one after the other. */
-function wordSequence(seed: number, stream: Stream, a: number): () => number {
-  const block = new Uint32Array(4);
-  let position = 0;
-  return () => {
-    if (position % 4 === 0) randomBlock(seed, stream, a, position / 4, 0, block);
-    return block[position++ % 4];
-  };
-}
+/** Whether all numbers that share the word's multiple of the bound, word − rest … word − rest + bound − 1, are words. */
+const isFair = (word: number, rest: number, bound: number) => word - rest <= TWO_32 - bound;
 
-/** The numbers 0 … n − 1 in random order, every order equally likely (Fisher–Yates, without modulo bias). */
+const places = new Uint32Array(4);
+
+/**
+ * The numbers 0 … n − 1 in random order, every order equally likely (Fisher–Yates, without modulo bias): for last =
+ * n − 1 … 1 the entries last and `integerBelow(last + 1)` of the words of (seed, stream, epoch) change places.
+ */
 export function permutation(n: number, seed: number, stream: Stream, epoch: number): Uint32Array {
-  const order = Uint32Array.from({ length: n }, (_, i) => i);
-  const nextWord = wordSequence(seed, stream, epoch);
-  for (let last = n - 1; last > 0; last--) {
-    const chosen = integerBelow(last + 1, nextWord);
-    const row = order[last];
-    order[last] = order[chosen];
-    order[chosen] = row;
+  const order = new Uint32Array(n);
+  for (let i = 0; i < n; i++) order[i] = i;
+  for (let last = n - 1, block = 0; last > 0; block++) {
+    randomBlock(seed, stream, epoch, block, 0, places);
+    for (let i = 0; i < 4 && last > 0; i++) {
+      const word = places[i];
+      const chosen = word % (last + 1);
+      if (!isFair(word, chosen, last + 1)) continue;
+      const row = order[last];
+      order[last] = order[chosen];
+      order[chosen] = row;
+      last--;
+    }
   }
   return order;
 }

@@ -121,6 +121,34 @@ describe('a permutation', () => {
     expect(permutation(100, 5, 'shuffle', 3)).not.toEqual(permutation(100, 5, 'shuffle', 4));
   });
 
+  test('is the same in every release', () => {
+    expect(permutation(10, 1, 'shuffle', 0).join()).toBe('3,5,2,4,8,7,6,0,1,9');
+  });
+
+  // Of 200,000 words with bounds up to 200,000 about 200,000²/2³³ = 5 are thrown away.
+  test('draws whole numbers from the words of its stream, one after the other', () => {
+    const n = 200_000;
+    const [words, block] = [[] as number[], new Uint32Array(4)];
+    const order = Array.from({ length: n }, (_, i) => i);
+    let drawn = 0;
+    const nextWord = (): number => {
+      if (words.length === 0) {
+        randomBlock(5, 'shuffle', 2 ** 33, drawn / 4, 0, block);
+        words.push(...block);
+      }
+      drawn += 1;
+      return words.shift() ?? Number.NaN;
+    };
+    for (let last = n - 1; last > 0; last--) {
+      const chosen = integerBelow(last + 1, nextWord);
+      [order[last], order[chosen]] = [order[chosen], order[last]];
+    }
+    expect(drawn).toBeGreaterThan(n - 1);
+    expect(Buffer.from(permutation(n, 5, 'shuffle', 2 ** 33).buffer)).toEqual(
+      Buffer.from(Uint32Array.from(order).buffer),
+    );
+  });
+
   test('of nothing and of one is trivial', () => {
     expect(Array.from(permutation(0, 1, 'shuffle', 0))).toEqual([]);
     expect(Array.from(permutation(1, 1, 'shuffle', 0))).toEqual([0]);
