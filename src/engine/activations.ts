@@ -91,8 +91,8 @@ export const activations = {
     range: { minimum: 0, maximum: Infinity },
     kinks: [0],
     relu_family: true,
-    forward: (o, z) => o.maximum(z, o.constant(0)),
-    derivative: (o, z) => o.select(o.less(o.constant(0), z), o.constant(1), o.constant(0)),
+    forward: (o, z) => o.select(o.less(z, o.constant(0)), o.constant(0), z),
+    derivative: (o, _z, a) => o.select(o.less(o.constant(0), a), o.constant(1), o.constant(0)),
   },
   leaky_relu: {
     kind: 'elementwise',

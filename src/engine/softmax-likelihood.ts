@@ -4,14 +4,14 @@ import type { Arithmetic } from './arithmetic.ts';
 import { expm1NonPositive, expNonPositive, expOfMinusAbs, log, log1p, log1pUnit } from './math/elementary.ts';
 import { type Likelihood, likelihoodTerm, weighted } from './math/likelihood.ts';
 import { type OutputLoss, type OutputRow, target } from './output-row.ts';
-import { complementOf, isDominant, logSumFromOutputs, restOfRow, rowMaximum } from './softmax.ts';
+import { complementOf, isDominant, logSumOfShifted, restOfRow, rowMaximum } from './softmax.ts';
 
 /** @param labels whether the row's target is a label */
 export function softmaxLikelihood(terms: Likelihood, labels: boolean): OutputLoss {
   if (!terms.complement) {
     return {
       value: (o, row) => value(o, row, terms, labels),
-      gradient: (o, row) => plainGradient(o, row, labels),
+      gradient: (o, row) => (row.units === 2 ? plainGradientOfTwo(o, row, labels) : plainGradient(o, row, labels)),
     };
   }
   return {
@@ -24,7 +24,7 @@ export function softmaxLikelihood(terms: Likelihood, labels: boolean): OutputLos
 function value<T, M>(o: Arithmetic<T, M>, row: OutputRow<T>, terms: Likelihood, labels: boolean): T {
   const { z, a, start, units } = row;
   const largest = rowMaximum(o, z, start, units);
-  const logSum = logSumFromOutputs(o, z, a, largest, start, units);
+  const logSum = logSumOfShifted(o, z, largest, start, units);
   const dominantComplement = terms.complement ? minusLogRest(o, row, largest, logSum) : logSum;
   let sum = o.constant(0);
   for (let k = 0; k < units; k++) {
@@ -81,6 +81,15 @@ function plainGradient<T, M>(o: Arithmetic<T, M>, row: OutputRow<T>, labels: boo
     const pull = o.mul(y, complementOf(o, output, rest));
     gradient[start + k] = o.sub(o.mul(output, o.sub(sum, y)), pull);
   }
+}
+
+/** The same for two units, each the complement of the other: dz₀ = a₀·y₁ − a₁·y₀ = −dz₁. */
+function plainGradientOfTwo<T, M>(o: Arithmetic<T, M>, row: OutputRow<T>, labels: boolean): void {
+  const { a, gradient, start } = row;
+  const push = o.mul(a[start], target(o, row, 1, labels));
+  const pull = o.mul(a[start + 1], target(o, row, 0, labels));
+  gradient[start] = o.sub(push, pull);
+  gradient[start + 1] = o.sub(pull, push);
 }
 
 /**

@@ -7,12 +7,12 @@
  */
 import type { Row } from './activations.ts';
 import type { Arithmetic } from './arithmetic.ts';
-import { expm1NonPositive, expNonPositive, log1p } from './math/elementary.ts';
+import { expm1NonPositive, expNonPositive, log1pPositive, log1pUnit } from './math/elementary.ts';
 
-/** The largest entry of a row; NaN when one is NaN. */
+/** The largest entry of a row. A NaN may be passed over: what is made of the row's differences to it is NaN then. */
 export function rowMaximum<T, M>(o: Arithmetic<T, M>, z: Row<T>, start: number, units: number): T {
   let largest = z[start];
-  for (let k = start + 1; k < start + units; k++) largest = o.maximum(largest, z[k]);
+  for (let k = start + 1; k < start + units; k++) largest = o.select(o.less(largest, z[k]), z[k], largest);
   return largest;
 }
 
@@ -70,37 +70,22 @@ export function softmaxBackward<T, M>(
   for (let k = start; k < start + units; k++) gradient[k] = o.mul(a[k], o.sub(gradient[k], mean));
 }
 
-/** log Σ_i e^(z_i − max z), exact to its own size when one z stands out: log1p of everything but one largest term. */
-function logSumOfShifted<T, M>(o: Arithmetic<T, M>, z: Row<T>, largest: T, start: number, units: number): T {
+/**
+ * log Σ_i e^(z_i − max z), exact to its own size when one z stands out: log1p of everything but one largest term.
+ * The exponentials are those of `softmaxForward`, so that compiled code shares them.
+ */
+export function logSumOfShifted<T, M>(o: Arithmetic<T, M>, z: Row<T>, largest: T, start: number, units: number): T {
   const zero = o.constant(0);
   let rest = zero;
   let ties = o.constant(-1);
   for (let k = start; k < start + units; k++) {
-    const below = o.less(z[k], largest);
-    rest = o.add(rest, o.select(below, expNonPositive(o, o.sub(z[k], largest)), zero));
-    ties = o.add(ties, o.select(below, zero, o.constant(1)));
+    // A NaN counts as below, so that it is not lost.
+    const top = o.lessOrEqual(largest, z[k]);
+    rest = o.add(rest, o.select(top, zero, expNonPositive(o, o.sub(z[k], largest))));
+    ties = o.add(ties, o.select(top, o.constant(1), zero));
   }
-  return log1p(o, o.add(rest, ties));
-}
-
-/** The same from the outputs a = softmax(z), without another exponential: 1 / max a is the sum that was divided by. */
-export function logSumFromOutputs<T, M>(
-  o: Arithmetic<T, M>,
-  z: Row<T>,
-  a: Row<T>,
-  largest: T,
-  start: number,
-  units: number,
-): T {
-  const zero = o.constant(0);
-  let rest = zero;
-  let ties = o.constant(-1);
-  for (let k = start; k < start + units; k++) {
-    const below = o.less(z[k], largest);
-    rest = o.add(rest, o.select(below, a[k], zero));
-    ties = o.add(ties, o.select(below, zero, o.constant(1)));
-  }
-  return log1p(o, o.add(o.div(rest, rowMaximum(o, a, start, units)), ties));
+  const others = o.add(rest, ties);
+  return units <= 2 ? log1pUnit(o, others) : log1pPositive(o, others);
 }
 
 /** log Σ_i e^(z_i) */

@@ -1,7 +1,7 @@
 /** The elementary functions of the engine: Math.exp and its kin differ between machines and are not used in it. */
 export { erf, erfc, normalCdf, normalDensity } from './error-function.ts';
 export { exp, expm1, expm1NonPositive, expNonPositive } from './exponential.ts';
-export { log, log1mexp, log1p, log1pUnit } from './logarithm.ts';
+export { log, log1mexp, log1p, log1pPositive, log1pUnit } from './logarithm.ts';
 export {
   expOfMinusAbs,
   log_sigmoid,

@@ -87,6 +87,16 @@ export function log1pUnit<T, M>(o: Arithmetic<T, M>, x: T): T {
 /** log(1 + x) for x ≥ −1, accurate near 0. */
 export function log1p<T, M>(o: Arithmetic<T, M>, x: T): T {
   const sum = o.add(o.constant(1), x);
+  return withLimits(o, sum, log1pInside(o, x, sum, o.constant(-60)));
+}
+
+/** log(1 + x) for x from 0 to 2^60: as `log1p` without its limits. */
+export function log1pPositive<T, M>(o: Arithmetic<T, M>, x: T): T {
+  return log1pInside(o, x, o.add(o.constant(1), x), null);
+}
+
+/** `sum` = 1 + x, positive and finite, as rounded; what that lost is not followed below 2^lowest of x. */
+function log1pInside<T, M>(o: Arithmetic<T, M>, x: T, sum: T, lowest: T | null): T {
   const mantissa = o.mantissa(sum);
   const upper = o.less(o.constant(Math.SQRT2), mantissa);
   const carry = o.select(upper, o.constant(1), o.constant(0));
@@ -95,8 +105,8 @@ export function log1p<T, M>(o: Arithmetic<T, M>, x: T): T {
   // What rounding 1 + x lost, brought to the scale of f. Beyond 2^60 nothing of it is left.
   const small = o.less(x, o.constant(1));
   const lost = o.select(small, o.sub(x, o.sub(sum, o.constant(1))), o.sub(o.constant(1), o.sub(sum, x)));
-  const restored = o.add(f, o.scale(lost, o.maximum(o.neg(k), o.constant(-60))));
-  return withLimits(o, sum, assemble(o, k, restored));
+  const shift = lowest === null ? o.neg(k) : o.maximum(o.neg(k), lowest);
+  return assemble(o, k, o.add(f, o.scale(lost, shift)));
 }
 
 /** log(1 − e^−|x|); −Infinity at 0. Near 0 from expm1, elsewhere from log1p, so that neither end cancels. */

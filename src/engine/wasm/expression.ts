@@ -110,6 +110,8 @@ export class Lanes implements Arithmetic<Expression, Mask> {
   readonly #scalar: Arithmetic<number, boolean>;
   readonly #nodes = new Map<string, Expression>();
   readonly #invariants = new Map<string, Expression>();
+  /** What the masks of `less` compare. */
+  readonly #comparisons = new WeakMap<Expression, readonly [Expression, Expression]>();
   readonly #freeLocals: Index[] = [];
   readonly #locals: Index[] = [];
   #count = 0;
@@ -235,7 +237,9 @@ export class Lanes implements Arithmetic<Expression, Mask> {
   }
 
   less(a: Expression, b: Expression): Mask {
-    return { bits: this.operation(`${this.shape.float}.lt`, [a, b]) };
+    const bits = this.operation(`${this.shape.float}.lt`, [a, b]);
+    this.#comparisons.set(bits, [a, b]);
+    return { bits };
   }
 
   lessOrEqual(a: Expression, b: Expression): Mask {
@@ -248,6 +252,13 @@ export class Lanes implements Arithmetic<Expression, Mask> {
 
   select(mask: Mask, ifTrue: Expression, ifFalse: Expression): Expression {
     if (ifTrue === ifFalse) return ifTrue;
+    const comparison = this.#comparisons.get(mask.bits);
+    if (comparison !== undefined) {
+      const [a, b] = comparison;
+      // pmax(a, b) = a < b ? b : a and pmin(b, a) = a < b ? a : b, bit for bit.
+      if (ifTrue === b && ifFalse === a) return this.operation(`${this.shape.float}.pmax`, [a, b]);
+      if (ifTrue === a && ifFalse === b) return this.operation(`${this.shape.float}.pmin`, [b, a]);
+    }
     if (Object.is(ifTrue.constant, 0)) return this.operation('v128.andnot', [ifFalse, mask.bits]);
     if (Object.is(ifFalse.constant, 0)) return this.operation('v128.and', [ifTrue, mask.bits]);
     // Relaxed only for masks with mixed bits, which comparisons do not give; one instruction where bitselect takes three.
@@ -330,6 +341,28 @@ export class Lanes implements Arithmetic<Expression, Mask> {
       for (const sink of sinks) this.#sink(sink);
     }
     this.forget();
+  }
+
+  /**
+   * As `run`, for groups of values that do not depend on each other: an instruction of each in turn. V8 keeps the order
+   * in which a block is written, and a processor looks no further ahead than some hundred instructions, so long chains
+   * must lie side by side to run side by side. What is `postponed` shares values with the groups and is emitted by the
+   * function that is returned; until then neither memory nor locals that it reads may change.
+   */
+  runSideBySide(groups: readonly (readonly Sink[])[], postponed: readonly (readonly Sink[])[] = []): () => void {
+    countUses([...groups, ...postponed].flat().map((sink) => sink.value));
+    this.#emitSideBySide(groups);
+    this.forget();
+    return () => this.#emitSideBySide(postponed);
+  }
+
+  #emitSideBySide(groups: readonly (readonly Sink[])[]): void {
+    const chains = groups.map((group) => inOrderOfUse(group.map((sink) => sink.value)));
+    const longest = Math.max(0, ...chains.map((chain) => chain.length));
+    for (let i = 0; i < longest; i++) {
+      for (const chain of chains) if (i < chain.length) this.#materialize(chain[i]);
+    }
+    for (const sink of groups.flat()) this.#sink(sink);
   }
 
   /** Starts a new graph: what was loaded may have changed. */
@@ -463,4 +496,17 @@ function countUses(roots: readonly Expression[]): void {
     for (const operand of node.operands) visit(operand);
   };
   for (const root of roots) visit(root);
+}
+
+/** The nodes that the roots are made of, every one after its operands. */
+function inOrderOfUse(roots: readonly Expression[]): Expression[] {
+  const seen = new Set<Expression>();
+  const visit = (node: Expression) => {
+    // What has a local is there already.
+    if (seen.has(node) || node.local !== undefined) return;
+    for (const operand of node.operands) visit(operand);
+    seen.add(node);
+  };
+  for (const root of roots) visit(root);
+  return [...seen];
 }

@@ -34,6 +34,9 @@ interface Step {
   readonly zero: Index;
 }
 
+/** Activations that are computed side by side. */
+const CHAINS = 3;
+
 /** Accumulators that run side by side: as many as there are registers to spare. */
 const SIDE_BY_SIDE = 10;
 
@@ -86,22 +89,19 @@ function emitStep(step: Step): void {
     preActivations.push(z);
     if (index < layout.layers.length - 1) outputs.push(emitActivation(step, layer, z));
   }
-  let deltas = emitOutput(step, preActivations[preActivations.length - 1]);
-  for (let index = layout.layers.length - 1; index >= 0; index--) {
-    const below =
-      index === 0
-        ? null
-        : emitPropagate(
-            step,
-            layout.layers[index],
-            layout.layers[index - 1],
-            deltas,
-            preActivations[index - 1],
-            outputs[index - 1],
-          );
-    emitUpdate(step, layout.layers[index], index === 0 ? null : outputs[index - 1], deltas, inputs);
-    if (below !== null) deltas = below;
+  const last = layout.layers.length - 1;
+  const deltas: Columns[] = [];
+  const { delta, emitLoss } = emitOutput(step, preActivations[last]);
+  deltas[last] = delta;
+  for (let index = last - 1; index >= 0; index--) {
+    const [above, layer] = [layout.layers[index + 1], layout.layers[index]];
+    deltas[index] = emitPropagate(step, above, layer, deltas[index + 1], preActivations[index], outputs[index]);
   }
+  // The next step begins with the first layer's weights; all that comes after their update overlaps with it.
+  for (const [index, layer] of layout.layers.entries()) {
+    emitUpdate(step, layer, index === 0 ? null : outputs[index - 1], deltas[index], inputs);
+  }
+  emitLoss();
 }
 
 const newColumns = ({ f, groups }: Step, units: number): Index[][] =>
@@ -122,10 +122,12 @@ function recordColumns({ o, layout, records }: Step, group: number, offset: numb
 function inputColumns(step: Step): Columns {
   const { o, layout, groups } = step;
   const locals = newColumns(step, layout.plan.input_size);
-  for (let group = 0; group < groups; group++) {
-    const columns = recordColumns(step, group, 0, layout.plan.input_size);
-    o.run(columns.map((value, k) => ({ value, local: locals[k][group] })));
-  }
+  o.runSideBySide(
+    Array.from({ length: groups }, (_, group) => {
+      const columns = recordColumns(step, group, 0, layout.plan.input_size);
+      return columns.map((value, k) => ({ value, local: locals[k][group] }));
+    }),
+  );
   return locals;
 }
 
@@ -168,23 +170,38 @@ function emitActivation(step: Step, { layer }: TinyLayer, z: Columns): Columns {
   const { o, groups } = step;
   const { entry, options } = layer.activation;
   const a = newColumns(step, layer.units);
-  for (let group = 0; group < groups; group++) {
-    const inputs = z.map((column) => o.local(column[group]));
-    const outputs: Expression[] = [];
-    if (entry.kind === 'rowwise') entry.forward(o, inputs, outputs, 0, layer.units);
-    else for (const input of inputs) outputs.push(entry.forward(o, input, options));
-    o.run(outputs.map((value, k) => ({ value: poisoned(o, value, inputs[k]), local: a[k][group] })));
+  const sink = (value: Expression, unit: number, group: number): Sink => {
+    return { value: poisoned(o, value, o.local(z[unit][group])), local: a[unit][group] };
+  };
+  if (entry.kind === 'rowwise') {
+    o.runSideBySide(
+      Array.from({ length: groups }, (_, group) => {
+        const outputs: Expression[] = [];
+        const inputs = z.map((column) => o.local(column[group]));
+        entry.forward(o, inputs, outputs, 0, layer.units);
+        return outputs.map((value, unit) => sink(value, unit, group));
+      }),
+    );
+    return a;
+  }
+  const places = z.flatMap((column, unit) => column.map((local, group) => ({ local, unit, group })));
+  for (let first = 0; first < places.length; first += CHAINS) {
+    o.runSideBySide(
+      places.slice(first, first + CHAINS).map(({ local, unit, group }) => {
+        return [sink(entry.forward(o, o.local(local), options), unit, group)];
+      }),
+    );
   }
   return a;
 }
 
-/** Loss of the batch, stored, and δ of the output layer, weighted and reduced. */
-function emitOutput(step: Step, z: Columns): Columns {
-  const { f, o, layout, groups, rows } = step;
+/** δ of the output layer, weighted and reduced; and what stores the loss of the batch, on which nothing waits. */
+function emitOutput(step: Step, z: Columns): { delta: Columns; emitLoss: () => void } {
+  const { f, o, layout, groups } = step;
   const labels = layout.plan.loss.entry.target_domain.kind === 'label';
   const deltas = newColumns(step, z.length);
   const losses = Array.from({ length: groups }, () => f.local('v128'));
-  for (let group = 0; group < groups; group++) {
+  const sinks = Array.from({ length: groups }, (_, group): { deltas: Sink[]; loss: Sink[] } => {
     const targets = recordColumns(step, group, layout.targets, labels ? 1 : z.length);
     const row = emitRow(
       o,
@@ -194,20 +211,31 @@ function emitOutput(step: Step, z: Columns): Columns {
     );
     const [rowWeight] = step.weighted ? recordColumns(step, group, layout.weight, 1) : [null];
     const factor = rowWeight === null ? scalar(step, 'scale') : o.mul(scalar(step, 'scale'), rowWeight);
-    o.run([
-      ...row.deltas.map((delta, k) => ({ value: o.mul(factor, delta), local: deltas[k][group] })),
-      { value: rowWeight === null ? row.loss : o.mul(rowWeight, row.loss), local: losses[group] },
-    ]);
-  }
+    return {
+      deltas: row.deltas.map((delta, k) => ({ value: o.mul(factor, delta), local: deltas[k][group] })),
+      loss: [{ value: rowWeight === null ? row.loss : o.mul(rowWeight, row.loss), local: losses[group] }],
+    };
+  });
+  const emitRowLosses = o.runSideBySide(
+    sinks.map((sink) => sink.deltas),
+    sinks.map((sink) => sink.loss),
+  );
+  const emitLoss = () => {
+    emitRowLosses();
+    storeLoss(step, losses);
+  };
+  return { delta: deltas, emitLoss };
+}
+
+/** Stores scale·Σ of the rows' losses, rows ascending. */
+function storeLoss(step: Step, losses: readonly Index[]): void {
+  const { f, o, layout, rows } = step;
   let sum = o.constant(0);
-  for (let sample = 0; sample < rows; sample++) {
-    sum = o.add(sum, o.broadcast(o.local(losses[Math.floor(sample / layout.lanes)]), sample % layout.lanes));
-  }
+  for (let sample = 0; sample < rows; sample++) sum = o.add(sum, laneOf(step, losses, sample));
   const total = f.local('v128');
   o.run([{ value: o.add(o.mul(scalar(step, 'scale'), sum), o.constant(0)), local: total }]);
   const type = layout.bytesPerNumber === 4 ? 'f32' : 'f64';
   f.get(step.loss).get(total).lane(`${o.shape.float}.extract_lane`, 0).memory(`${type}.store`);
-  return deltas;
 }
 
 /** A number of this step in every lane. */

@@ -15,6 +15,7 @@ const domains: Record<string, (x: number) => boolean> = {
   expNonPositive: (x) => x <= 0,
   expm1NonPositive: (x) => x <= 0,
   log1pUnit: (x) => x >= 0 && x <= 1,
+  log1pPositive: (x) => x >= 0 && x <= 2 ** 60,
   log1mexp: (x) => x < 0,
 };
 

@@ -3,7 +3,7 @@ import type { Arithmetic } from '../../../src/engine/arithmetic.ts';
 import type { Precision } from '../../../src/engine/definition.ts';
 import { float32 } from '../../../src/engine/math/float32.ts';
 import { float64 } from '../../../src/engine/math/float64.ts';
-import { ModuleBuilder } from '../../../src/engine/wasm/assembler.ts';
+import { type FunctionBuilder, ModuleBuilder } from '../../../src/engine/wasm/assembler.ts';
 import { Lanes } from '../../../src/engine/wasm/expression.ts';
 import { differences, laneFunction } from './lane-function.ts';
 
@@ -42,6 +42,9 @@ const operations: Record<string, Formula> = {
   'maximum with -0': (o, a) => o.maximum(o.constant(-0), a),
   'maximum with -1.5': (o, a) => o.maximum(a, o.constant(-1.5)),
   'select by less': (o, a, b) => o.select(o.less(a, b), a, o.constant(5)),
+  'the larger by select': (o, a, b) => o.select(o.less(a, b), b, a),
+  'the smaller by select': (o, a, b) => o.select(o.less(a, b), a, b),
+  'positive part by select': (o, a) => o.select(o.less(a, o.constant(0)), o.constant(0), a),
   'select by lessOrEqual, 0 if true': (o, a, b) => o.select(o.lessOrEqual(a, b), o.constant(0), b),
   'select by equal, 0 if false': (o, a, b) => o.select(o.equal(a, b), a, o.constant(0)),
   'folded constants': (o, a) => o.mul(a, o.div(o.constant(1), o.sub(o.constant(0.3), o.constant(0.1)))),
@@ -111,5 +114,50 @@ describe('the graph', () => {
     expect(WebAssembly.validate(bytes)).toBe(true);
     const adds = [...bytes].filter((byte, i) => byte === 0xe4 && bytes[i - 1] === 0xfd);
     expect(adds).toHaveLength(1);
+  });
+
+  /** Bytes of a function that `emit` fills. */
+  const bytesOf = (emit: (o: Lanes, f: FunctionBuilder) => void): number[] => {
+    const module = new ModuleBuilder({ module: 'env', name: 'memory', minimum: 1 });
+    module.function(['i32'], [], (f) => emit(new Lanes(f, 'float32', 'strict'), f), 'run');
+    const bytes = module.encode();
+    expect(WebAssembly.validate(bytes)).toBe(true);
+    return [...bytes];
+  };
+
+  it('makes one instruction of the larger of two', () => {
+    const bytes = bytesOf((o) => {
+      const [a, b] = [o.load(0, 0), o.load(0, 16)];
+      o.run([{ value: o.select(o.less(a, b), b, a), base: 0, offset: 32 }]);
+    });
+    const opcodesAfterPrefix = bytes.filter((_, i) => bytes[i - 1] === 0xfd);
+    const [pmax, lessThan] = [0xeb, 0x43];
+    expect(opcodesAfterPrefix).toContain(pmax);
+    expect(opcodesAfterPrefix).not.toContain(lessThan);
+  });
+
+  it('emits chains side by side, and what is postponed from the values that are there already', () => {
+    const bytes = bytesOf((o, f) => {
+      const groups = [0, 64].map((at) => {
+        const root = o.sqrt(o.load(0, at));
+        return { now: o.add(root, root), later: o.mul(root, root), at };
+      });
+      const finish = o.runSideBySide(
+        groups.map(({ now, at }) => [{ value: now, base: 0, offset: at + 16 }]),
+        groups.map(({ later, at }) => [{ value: later, base: 0, offset: at + 32 }]),
+      );
+      f.get(0).op('drop');
+      finish();
+    });
+    const names: Record<number, string> = { 227: 'sqrt', 228: 'add', 230: 'mul' };
+    const order = bytes.flatMap((byte, i) => (bytes[i - 1] === 0xfd ? (names[byte] ?? []) : []));
+    expect(order).toEqual(['sqrt', 'sqrt', 'add', 'add', 'mul', 'mul']);
+    const memory = new WebAssembly.Memory({ initial: 1 });
+    const module = new WebAssembly.Module(Uint8Array.from(bytes));
+    const { run } = new WebAssembly.Instance(module, { env: { memory } }).exports;
+    const numbers = new Float32Array(memory.buffer);
+    numbers.fill(4, 0, 4).fill(9, 16, 20);
+    (run as (at: number) => void)(0);
+    expect([4, 8, 20, 24].map((i) => numbers[i])).toEqual([4, 4, 6, 9]);
   });
 });
