@@ -7,6 +7,7 @@ import { eventList, eventQuery, eventStreamExample } from '../src/schemas/events
 import { historyQuery, lossHistory } from '../src/schemas/history.ts';
 import { answers } from '../src/schemas/job-answers.ts';
 import { checkpointList } from '../src/schemas/job-view.ts';
+import { layerStatistics, layersQuery } from '../src/schemas/layers.ts';
 import { parametersQuery, parametersView } from '../src/schemas/parameters.ts';
 import {
   evaluateExamples,
@@ -76,6 +77,27 @@ export const jobResultRoutes: Routes = async (app, { services }) => {
     async (request, reply) => {
       const { content, etag } = await services.jobs.parameters(request.params.id, request.query);
       return sendText(request, reply, { type: json, text: () => content, etag }) as never;
+    },
+  );
+
+  app.get(
+    '/v1/jobs/:id/layers',
+    {
+      schema: {
+        operationId: 'getLayerStatistics',
+        tags,
+        summary: 'Read the statistics of the layers over time',
+        description:
+          'Weights, gradients, updates and activations of every layer in a few numbers each, at sampled steps: at most 200, dense at first, chosen by their numbers alone, so that an interrupted job has the same ones. Gradients and activations come from the first `rows` rows of the batch. How many steps are looked at is bounded by what looking costs: less than 3 % of training and 5 ms, so that a short job of a large network may have none. Empty when the job was created with `"statistics": false`.',
+        params,
+        querystring: layersQuery,
+        response: { 200: layerStatistics },
+        responseDocs: { 200: { examples: answers.layers, headers: fixed } },
+      },
+    },
+    async (request, reply) => {
+      const { content, etag } = await services.jobs.layers(request.params.id, request.query);
+      return sendText(request, reply, { type: json, text: () => JSON.stringify(content), etag }) as never;
     },
   );
 

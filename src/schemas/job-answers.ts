@@ -33,6 +33,7 @@ const summary = {
     self,
     loss_history: `${self}/loss-history`,
     parameters: `${self}/parameters`,
+    layers: `${self}/layers`,
     checkpoints: `${self}/checkpoints`,
     events: `${self}/events`,
     predict: `${self}/predict`,
@@ -113,6 +114,28 @@ export const answers = {
       sha256: parameters_sha256,
       preprocessing: { inputs: null, targets: null },
       layers: [{ weights: [[-2.25, 3.5]], biases: [0.125] }],
+    },
+  },
+  layers: {
+    two_steps: {
+      job_id: id,
+      step: [1, 3],
+      epoch: [1, 3],
+      rows: [4, 4],
+      layers: [
+        {
+          layer: 1,
+          units: 1,
+          activation: 'sigmoid',
+          weights: { abs_max: [1.2, 1.17], mean: [0.3, 0.28], std: [0.9, 0.89] },
+          gradients: { abs_max: [0.11, 0.1], mean: [0.02, 0.01], std: [0.09, 0.09] },
+          updates: { abs_max: [0.05, 0.048], mean: [-0.01, -0.009], std: [0.05, 0.047] },
+          activations: { abs_max: [0.76, 0.75], mean: [0.55, 0.54], std: [0.13, 0.12] },
+          update_ratio: [0.054, 0.051],
+          dead_fraction: null,
+          saturated_fraction: [0, 0],
+        },
+      ],
     },
   },
   checkpoints: {

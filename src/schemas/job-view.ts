@@ -58,6 +58,7 @@ const urls = z
     self: z.string(),
     loss_history: z.string(),
     parameters: z.string(),
+    layers: z.string(),
     checkpoints: z.string(),
     events: z.string(),
     predict: z.string(),

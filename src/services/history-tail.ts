@@ -1,6 +1,7 @@
 /** The points of a running attempt that no checkpoint has secured yet: visible to readers, and lost with the attempt. */
 import type { PointChunk } from '../store/store.ts';
 import { joinEpochs, joinFloats } from '../training/epoch-points.ts';
+import type { Frame } from '../training/layer-statistics.ts';
 import type { Progress } from '../training/protocol.ts';
 import type { EpochPoints, StepPoints } from '../training/request.ts';
 
@@ -9,15 +10,17 @@ export const resolutions = ['epoch', 'step'] as const;
 export type Resolution = (typeof resolutions)[number];
 
 export class HistoryTail {
+  readonly frames: Frame[] = [];
   #steps: StepPoints[] = [];
   #epochs: EpochPoints[] = [];
 
-  add({ steps, epochs }: Pick<Progress, 'steps' | 'epochs'>): void {
+  add({ steps, epochs, frames }: Pick<Progress, 'steps' | 'epochs' | 'frames'>): void {
     if (steps.losses.length > 0) this.#steps.push(steps);
     if (epochs.steps.length > 0) this.#epochs.push(epochs);
+    this.frames.push(...frames);
   }
 
-  /** The points as they are stored. */
+  /** The points of the loss as they are stored. */
   chunks(): PointChunk[] {
     return [...stepChunk(this.#steps), ...epochChunks(joinEpochs(this.#epochs))];
   }
@@ -26,6 +29,7 @@ export class HistoryTail {
   clear(): void {
     this.#steps = [];
     this.#epochs = [];
+    this.frames.length = 0;
   }
 }
 

@@ -16,7 +16,7 @@ function seriesOf(job: JobRecord, resolution: Resolution): string[] {
   return [...new Set(['loss', ...validated, ...metrics.map(seriesName), 'learning_rate'])];
 }
 
-const stepsPerEpochOf = ({ steps, epochs }: JobRecord): number =>
+export const stepsPerEpochOf = ({ steps, epochs }: JobRecord): number =>
   epochs === 0 ? 1 : Math.max(1, Math.round(steps / epochs));
 
 /**

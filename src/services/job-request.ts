@@ -151,6 +151,7 @@ export function runRequest(
     arithmetic: kept.arithmetic,
     simulate_bug: kept.simulate_bug,
     learning_rate_changes: changes,
+    statistics: kept.statistics,
   };
 }
 

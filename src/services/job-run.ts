@@ -13,6 +13,7 @@ import { HistoryTail } from './history-tail.ts';
 import type { KeptRequest } from './job-request.ts';
 import { applyEvent, stateOf } from './job-transitions.ts';
 import { effectiveChanges, effectOf, stepsOfPending, withEffect } from './learning-rate-changes.ts';
+import { frameChunks, framesUpTo } from './layer-frames.ts';
 import { droppedSteps } from './retention.ts';
 import { afterCrash, type Crashed, settlement } from './settlement.ts';
 import { type WireSeries, wireBest, wireSeries } from './wire-values.ts';
@@ -170,7 +171,8 @@ export class JobRun {
 
   #points(): PointChunk[] {
     const { steps, epochs } = this.live ?? this.job;
-    return storedChunks(this.tail.chunks(), (resolution) => (resolution === 'step' ? steps : epochs));
+    const losses = storedChunks(this.tail.chunks(), (resolution) => (resolution === 'step' ? steps : epochs));
+    return [...losses, ...frameChunks(this.tail.frames)];
   }
 
   async #settle(outcome: RunOutcome): Promise<void> {
@@ -204,7 +206,7 @@ export class JobRun {
     await applyEvent(store, this.job, 'crash', {
       at: now(),
       reason: 'checkpoint_damaged',
-      rewind: { step, points: { step, epoch } },
+      rewind: { step, points: { step, epoch, ...(await framesUpTo(store, this.job.id, step)) } },
       set: { step, epoch },
     });
     feed.signal(this.job.id, 'events');

@@ -16,6 +16,7 @@ export function urlsOf(id: string): JobSummary['urls'] {
     self,
     loss_history: `${self}/loss-history`,
     parameters: `${self}/parameters`,
+    layers: `${self}/layers`,
     checkpoints: `${self}/checkpoints`,
     events: `${self}/events`,
     predict: `${self}/predict`,

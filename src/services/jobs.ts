@@ -15,6 +15,7 @@ import {
   type JobView,
   metadataFilter,
 } from '../schemas/job-view.ts';
+import type { LayerStatistics } from '../schemas/layers.ts';
 import type { EvaluateInput, Evaluation } from '../schemas/prediction.ts';
 import type { JobRecord, Store } from '../store/store.ts';
 import type { RunHandle, RunHandlers, TrainingPool } from '../training/pool.ts';
@@ -33,6 +34,7 @@ import { type KeptRequest, runRequest } from './job-request.ts';
 import { type DatasetSource, readerOf } from './job-sources.ts';
 import { stateOf } from './job-transitions.ts';
 import { summaryOf, urlsOf, viewOf } from './job-view.ts';
+import { readLayers } from './layer-frames.ts';
 import type { Log } from './log.ts';
 import { Models } from './models.ts';
 import { parametersJson } from './parameters.ts';
@@ -72,6 +74,8 @@ export interface Jobs {
     id: string,
     query: { readonly step?: number | undefined; readonly layer?: number | undefined },
   ): Promise<Tagged<string>>;
+  /** Statistics of the layers at the sampled steps. */
+  layers(id: string, query: { readonly layer?: number | undefined }): Promise<Tagged<LayerStatistics>>;
   checkpoints(id: string): Promise<CheckpointList>;
   events(id: string, page: { readonly after: number; readonly limit: number }): Promise<WirePage<WireEvent>>;
   /** What happens from here on; ends with the job, the service, or the abort. */
@@ -170,6 +174,13 @@ export function createJobs({ store, pool, datasets, limits, log, now = Date.now 
       const isFixed = step !== undefined || isTerminal(stateOf(found.job));
       const etag = isFixed ? digestOf([found.model.parameters_sha256, id, found.model.step, layer]) : null;
       return { content: parametersJson(found, layer), etag };
+    },
+    async layers(id, { layer }) {
+      // The frames before the store, as with the loss: what a checkpoint moves in between is then in both, not in none.
+      const recent = [...(scheduler.runOf(id)?.tail.frames ?? [])];
+      const job = await requireJob(store, id);
+      const content = await readLayers(store, job, recent, layer);
+      return { content, etag: isTerminal(stateOf(job)) ? digestOf([job.id, job.updated_at, { layer }]) : null };
     },
     async checkpoints(id) {
       await requireJob(store, id);

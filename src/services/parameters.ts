@@ -1,21 +1,25 @@
 /** Parameters as JSON text: written straight from the flat buffer, because they can be many millions of numbers. */
-import type { FloatArray, TensorSlice } from '../engine/backend.ts';
+import type { FloatArray, Plan, PlannedLayer, TensorSlice } from '../engine/backend.ts';
 import { statisticTensors, trainedTensors } from '../engine/parameters.ts';
 import { ProblemError } from '../errors.ts';
 import { toWire } from '../schemas/common.ts';
 import { bugMark } from './job-request.ts';
 import type { JobModel } from './models.ts';
 
+/**
+ * All layers, or the one asked for.
+ * @param layer 1-based
+ * @throws {ProblemError} `not_found` when the network has no such layer
+ */
+export function chosenLayers({ layers }: Plan, layer: number | undefined): readonly PlannedLayer[] {
+  const chosen = layer === undefined ? layers : layers.filter(({ number }) => number === layer);
+  if (chosen.length > 0) return chosen;
+  throw new ProblemError('not_found', `There is no layer ${layer}; the network has the layers 1 to ${layers.length}.`);
+}
+
 /** @param layer 1-based; only this layer is written */
 export function parametersJson({ job, plan, model }: JobModel, layer?: number): string {
   const { step, epoch, parameters_sha256: sha256, preprocessing } = model;
-  const chosen = layer === undefined ? plan.layers : plan.layers.filter(({ number }) => number === layer);
-  if (chosen.length === 0) {
-    throw new ProblemError(
-      'not_found',
-      `There is no layer ${layer}; the network has the layers 1 to ${plan.layers.length}.`,
-    );
-  }
   const head = JSON.stringify({
     job_id: job.id,
     step,
@@ -25,7 +29,7 @@ export function parametersJson({ job, plan, model }: JobModel, layer?: number): 
     ...bugMark(job),
     ...(layer === undefined ? {} : { layer }),
   });
-  const layers = chosen.map((planned) => {
+  const layers = chosenLayers(plan, layer).map((planned) => {
     const trained = trainedTensors(planned).map(({ name, slice }) => `"${name}":${tensor(model.parameters, slice)}`);
     const untrained = statisticTensors(planned).map(
       ({ name, slice }) => `"${name}":${tensor(model.statistics, slice)}`,

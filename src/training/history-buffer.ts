@@ -1,5 +1,6 @@
 /** What a run has brought since its last report. */
 import { joinEpochs, joinFloats } from './epoch-points.ts';
+import type { Frame } from './layer-statistics.ts';
 import type { Progress } from './protocol.ts';
 import type { EpochPoints, RunNote, StepPoints } from './request.ts';
 import type { Advance } from './run.ts';
@@ -7,6 +8,7 @@ import type { Advance } from './run.ts';
 export class HistoryBuffer {
   #steps: StepPoints[] = [];
   #epochs: EpochPoints[] = [];
+  #frames: Frame[] = [];
   #notes: RunNote[] = [];
   #points = 0;
 
@@ -19,10 +21,11 @@ export class HistoryBuffer {
     return this.#points === 0 && this.#notes.length === 0;
   }
 
-  add({ steps, epochs, notes }: Advance): void {
+  add({ steps, epochs, frames, notes }: Advance): void {
     if (steps.losses.length > 0) this.#steps.push(steps);
     this.#points += steps.losses.length;
     if (epochs.steps.length > 0) this.#epochs.push(epochs);
+    this.#frames.push(...frames);
     this.#notes.push(...notes);
   }
 
@@ -31,15 +34,16 @@ export class HistoryBuffer {
   }
 
   /** Hands out everything and starts anew; the arrays are fresh copies, fit to be transferred. */
-  drain(): Pick<Progress, 'steps' | 'epochs' | 'notes'> {
+  drain(): Pick<Progress, 'steps' | 'epochs' | 'frames' | 'notes'> {
     const steps: StepPoints = {
       first_step: this.#steps[0]?.first_step ?? 1,
       losses: joinFloats(this.#steps.map(({ losses }) => losses)),
       learning_rates: shortened(joinFloats(this.#steps.map(({ learning_rates }) => learning_rates))),
     };
-    const drained = { steps, epochs: joinEpochs(this.#epochs), notes: this.#notes };
+    const drained = { steps, epochs: joinEpochs(this.#epochs), frames: this.#frames, notes: this.#notes };
     this.#steps = [];
     this.#epochs = [];
+    this.#frames = [];
     this.#notes = [];
     this.#points = 0;
     return drained;

@@ -3,6 +3,7 @@ import type { Data, FloatArray } from '../engine/backend.ts';
 import type { NetworkDefinition } from '../engine/definition.ts';
 import type { WasmOptions } from '../engine/wasm/backend.ts';
 import type { Judgement } from './evaluation.ts';
+import type { Frame } from './layer-statistics.ts';
 import type { MetricSpec } from './metrics.ts';
 import type {
   Best,
@@ -85,6 +86,7 @@ export interface Progress {
   readonly samples_per_second: number;
   readonly steps: StepPoints;
   readonly epochs: EpochPoints;
+  readonly frames: readonly Frame[];
   readonly notes: readonly RunNote[];
   readonly best: Best | null;
 }

@@ -81,6 +81,8 @@ export interface RunRequest {
    * order of their steps. A run that goes on from a checkpoint needs those that came after it.
    */
   readonly learning_rate_changes?: readonly LearningRateChange[] | undefined;
+  /** Looks at the layers at sampled steps. Nothing of the numbers depends on it. */
+  readonly statistics?: boolean | undefined;
 }
 
 /** From this step (1-based) on, the schedules start from this rate instead of the optimizer's. */

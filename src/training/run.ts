@@ -7,6 +7,7 @@ import { type Checkpoint, modelOf, requireMatch } from './checkpoint.ts';
 import { type DivergencePlace, describeDivergence } from './divergence.ts';
 import { EpochColumns, joinEpochs } from './epoch-points.ts';
 import { judge, measure } from './evaluation.ts';
+import type { Frame } from './layer-statistics.ts';
 import { usualMetrics } from './metrics.ts';
 import { isReached, Monitor, type Watch, watchOf } from './monitor.ts';
 import { type PreparedData, prepareData } from './prepare.ts';
@@ -23,6 +24,7 @@ import type {
   StepPoints,
   TestReport,
 } from './request.ts';
+import { StepSampler } from './step-sampler.ts';
 
 export type CreateBackend = (plan: Plan, setup: TrainingSetup, data: Data, initial: FlatParameters) => ChosenBackend;
 
@@ -36,6 +38,8 @@ export interface Advance {
   /** Also holds the loss of the step that diverged, where it was reached. */
   readonly steps: StepPoints;
   readonly epochs: EpochPoints;
+  /** The layers at the sampled steps. */
+  readonly frames: readonly Frame[];
   readonly notes: readonly RunNote[];
 }
 
@@ -52,6 +56,7 @@ export class Run {
   readonly #rates: LearningRates;
   readonly #watch: Watch;
   readonly #monitor: Monitor;
+  readonly #sampler: StepSampler | null;
   /** Whether the end of an epoch can change what comes after it, or measures something. */
   readonly #looksAtEpochs: boolean;
   #epoch = 0;
@@ -80,6 +85,9 @@ export class Run {
     const initial = request.initial_parameters ?? initialParameters(this.plan, request.network, request.seed);
     const { backend, reason } = create(this.plan, request, this.#prepared.data, initial);
     this.#backend = backend;
+    this.#sampler = request.statistics
+      ? new StepSampler(this.plan, request, this.#prepared.data, this.cursor.steps)
+      : null;
     this.backend = { name: backend.name, reason };
     if (checkpoint !== null) this.#resume(checkpoint);
     this.#lastCheckpoint = this.checkpoint();
@@ -114,8 +122,9 @@ export class Run {
   advance(maxSteps: number, control?: Int32Array): Advance {
     if (this.#end !== null) throw new Error('the run has ended');
     const first = this.#step;
-    const block = this.#nextBlock(maxSteps);
+    const block = this.#nextBlock(Math.min(maxSteps, this.#sampler?.stepsToNext(first) ?? maxSteps));
     const rates = this.#rates.next(first, block.steps);
+    const before = this.#sampler?.isDue(first + 1) ? this.#backend.state() : null;
     const result = this.#backend.train({
       order: block.order,
       epoch_rows: block.epochRows,
@@ -123,6 +132,11 @@ export class Run {
       learning_rates: rates,
       control,
     });
+    const frames: Frame[] = [];
+    if (this.#sampler !== null && before !== null && result.steps_done === 1) {
+      const [step, learning_rate, batch, after] = [first + 1, rates[0], block.order, this.#backend.state()];
+      frames.push(this.#sampler.look({ step, learning_rate, batch, before, after }));
+    }
     const notes: RunNote[] = [];
     const counted = this.#count(result, rates, notes);
     const epochs = result.divergence === null ? counted : joinEpochs([counted, this.#diverge(result, rates, notes)]);
@@ -131,7 +145,7 @@ export class Run {
       losses: result.losses,
       learning_rates: rates.subarray(0, result.losses.length),
     };
-    return { steps, epochs, notes };
+    return { steps, epochs, frames, notes };
   }
 
   /** From the next step on, or from the last change that is still to come, the schedules start from this rate. */

@@ -43,6 +43,13 @@ async function killed(child: ReturnType<typeof spawn>): Promise<void> {
   await exit;
 }
 
+/** The statistics of the layers, of which there are some. */
+async function layersOf({ request }: Awaited<ReturnType<typeof startApp>>, urls: { readonly layers: string }) {
+  const { job_id: _, ...layers } = (await request.get(urls.layers).expect(200)).body;
+  expect(layers.step.length).toBeGreaterThan(10);
+  return layers;
+}
+
 describe('after a restart', () => {
   it('networks, jobs, histories, parameters and idempotency keys are still there', async () => {
     const DATA_DIR = freshDirectory();
@@ -51,7 +58,7 @@ describe('after a restart', () => {
     const keyed = await before.request.post('/v1/jobs').set('Idempotency-Key', 'k').set('Prefer', 'wait=30').send(job);
     const paths = [
       `/v1/networks/${stored.id}`,
-      ...Object.values(keyed.body.urls as Record<string, string>).slice(0, 5),
+      ...Object.values(keyed.body.urls as Record<string, string>).slice(0, 6),
     ];
     const read = async ({ request }: Pick<typeof before, 'request'>) =>
       Promise.all(paths.map(async (path) => (await request.get(path).expect(200)).body));
@@ -78,6 +85,7 @@ describe('after a restart', () => {
     expect(done).toMatchObject({ state: 'succeeded', attempt: 2, parameters_sha256: undisturbed.parameters_sha256 });
     const history = async (path: string) => (await after.request.get(`${path}?resolution=step&max_points=10000`)).body;
     expect(await history(urls.loss_history)).toEqual(await history(undisturbed.urls.loss_history));
+    expect(await layersOf(after, urls)).toEqual(await layersOf(after, undisturbed.urls));
     await after.stop();
   });
 
@@ -116,6 +124,7 @@ describe('after a restart', () => {
     expect(reasons[2]).toEqual(['queued', 'restart']);
     const history = async (path: string) => (await after.request.get(`${path}?resolution=step&max_points=10000`)).body;
     expect(await history(done.urls.loss_history)).toEqual(await history(undisturbed.urls.loss_history));
+    expect(await layersOf(after, done.urls)).toEqual(await layersOf(after, undisturbed.urls));
     await after.stop();
   });
 });

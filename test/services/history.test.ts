@@ -129,7 +129,8 @@ describe('points that are not stored yet', () => {
     const tail = new HistoryTail();
     const losses = Float64Array.from({ length: 20 }, (_, i) => i);
     const empty = { first_epoch: 1, steps: new Float64Array(0), series: {} };
-    tail.add({ steps: { first_step: points - 9, losses, learning_rates: new Float64Array([0.2]) }, epochs: empty });
+    const steps = { first_step: points - 9, losses, learning_rates: new Float64Array([0.2]) };
+    tail.add({ steps, epochs: empty, frames: [] });
     const history = await readHistory(store, plain, tail, query({ from: points - 1 }));
     expect(history.step).toEqual(Array.from({ length: 12 }, (_, i) => points - 1 + i));
     expect(history.series.loss!.slice(2)).toEqual([10, 11, 12, 13, 14, 15, 16, 17, 18, 19]);
@@ -140,7 +141,11 @@ describe('points that are not stored yet', () => {
     const tail = new HistoryTail();
     const noSteps = { first_step: 1, losses: new Float64Array(0), learning_rates: new Float64Array(0) };
     const series = { loss: new Float64Array([2, 1, Number.NaN]), validation_loss: new Float64Array([3, 2]) };
-    tail.add({ steps: noSteps, epochs: { first_epoch: 1, steps: new Float64Array([10, 20, 25]), series } });
+    tail.add({
+      steps: noSteps,
+      epochs: { first_epoch: 1, steps: new Float64Array([10, 20, 25]), series },
+      frames: [],
+    });
     const job = { ...plain, request: { ...(plain.request as object), validation: { fraction: 0.5 } } };
     const history = await readHistory(store, job, tail, query({ resolution: 'epoch' }));
     expect(history).toMatchObject({

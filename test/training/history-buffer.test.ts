@@ -4,6 +4,7 @@ import { HistoryBuffer } from '../../src/training/history-buffer.ts';
 const block = (first_step: number, losses: number[], rates: number[]) => ({
   steps: { first_step, losses: Float64Array.from(losses), learning_rates: Float64Array.from(rates) },
   epochs: { first_epoch: 1, steps: new Float64Array(0), series: {} },
+  frames: [],
   notes: [],
 });
 

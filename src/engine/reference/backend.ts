@@ -212,8 +212,8 @@ function batchesOf({ order, epoch_rows: epochRows }: TrainingBlock, batchSize: n
   return batches;
 }
 
-/** Copies the chosen rows of the data into the pass, rounding to its precision. */
-function gatherRows(data: Data, rows: Uint32Array, pass: Pass): void {
+/** Copies the chosen rows of the data into a pass that has arrays for them, rounding to its precision. */
+export function gatherRows(data: Data, rows: Uint32Array, pass: Pass): void {
   const width = pass.plan.input_size;
   const perRow = targetsPerRow(pass.plan);
   for (let i = 0; i < rows.length; i++) {

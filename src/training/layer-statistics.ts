@@ -1,0 +1,180 @@
+/** What the layers look like at one step: weights, gradients, updates and activations in a few numbers each. */
+import type { BackendState, Data, FloatArray, Plan, PlannedLayer, TrainingSetup } from '../engine/backend.ts';
+import { gatherRows, targetsPerRow } from '../engine/reference/backend.ts';
+import { backward } from '../engine/reference/backward.ts';
+import { simulatedRules } from '../engine/reference/bugs.ts';
+import { forward } from '../engine/reference/forward.ts';
+import { arrayOf, createPass, type LayerPass, type Pass } from '../engine/reference/pass.ts';
+import { correctRules } from '../engine/reference/rules.ts';
+import { type TensorStatistics, tensorStatistics } from './tensor-statistics.ts';
+
+/** The tensors of a layer that are measured. */
+export const measuredTensors = {
+  weights: 'The weights before the step.',
+  gradients:
+    'The gradients of the weights on the sampled rows, before clipping and decay, l1 and l2 terms included, from the plain reference.',
+  updates: 'What the step added to the weights.',
+  activations: 'The outputs of the layer on the sampled rows, before dropout.',
+} as const;
+export type MeasuredTensor = keyof typeof measuredTensors;
+
+/** What is said about each of them. */
+export const tensorFigures = {
+  abs_max: 'The largest magnitude.',
+  mean: 'The mean.',
+  std: 'The population standard deviation.',
+} as const satisfies Partial<Record<keyof TensorStatistics, string>>;
+export type TensorFigure = keyof typeof tensorFigures;
+
+interface LayerFigureEntry {
+  readonly description: string;
+  /** Layers for which it means something. */
+  applies(layer: PlannedLayer): boolean;
+}
+
+/** What is said about a layer as a whole. */
+export const layerFigures = {
+  update_ratio: {
+    description: '‖update‖₂ / ‖weights‖₂ of the step; about 0.001 is healthy.',
+    applies: () => true,
+  },
+  dead_fraction: {
+    description: 'Share of the units that are exactly 0 on every sampled row; only for activations of the relu family.',
+    applies: ({ activation }) => activation.entry.relu_family,
+  },
+  saturated_fraction: {
+    description:
+      'Share of the activations within 1 % of an end of their range; only for sigmoid, tanh and others with two ends.',
+    applies: ({ activation: { entry } }) =>
+      entry.kind === 'elementwise' && Number.isFinite(entry.range.minimum) && Number.isFinite(entry.range.maximum),
+  },
+} as const satisfies Record<string, LayerFigureEntry>;
+export type LayerFigure = keyof typeof layerFigures;
+
+/** Part of the range, at each of its ends, in which an activation counts as saturated. */
+const saturatedPart = 0.01;
+
+/** The figures of one layer at one step. */
+export interface LayerFrame {
+  readonly tensors: Readonly<Record<MeasuredTensor, Readonly<Record<TensorFigure, number>>>>;
+  /** Null where the figure does not apply to the layer. */
+  readonly figures: Readonly<Record<LayerFigure, number | null>>;
+}
+
+/** One step, looked at. */
+export interface Frame {
+  /** 1-based number of the frame in its run. */
+  readonly number: number;
+  readonly step: number;
+  /** Rows of the batch that were carried through the reference. */
+  readonly rows: number;
+  readonly layers: readonly LayerFrame[];
+}
+
+/** The step that a frame is about. */
+export interface ObservedStep {
+  readonly step: number;
+  readonly learning_rate: number;
+  /** All rows of its batch. */
+  readonly batch: Uint32Array;
+  readonly before: BackendState;
+  /** Its parameters are overwritten. */
+  readonly after: BackendState;
+}
+
+/** Looks at single steps of a run, with storage that is used again. */
+export class LayerProbe {
+  readonly #plan: Plan;
+  readonly #setup: Pick<TrainingSetup, 'seed' | 'simulate_bug'>;
+  readonly #data: Data;
+  readonly #rows: number;
+  #pass: Pass | null = null;
+
+  /** @param rows the most rows of a batch that are carried through the reference */
+  constructor(plan: Plan, setup: Pick<TrainingSetup, 'seed' | 'simulate_bug'>, data: Data, rows: number) {
+    this.#plan = plan;
+    this.#setup = setup;
+    this.#data = data;
+    this.#rows = rows;
+  }
+
+  look(observed: ObservedStep): Omit<Frame, 'number'> {
+    const { step, before, after } = observed;
+    const pass = this.#carry(observed);
+    const updates = after.parameters;
+    for (let i = 0; i < updates.length; i++) updates[i] -= before.parameters[i];
+    return { step, rows: pass.rows, layers: pass.layers.map((layer) => layerFrame(layer, pass, updates)) };
+  }
+
+  /** Forward and backward over the first rows of the batch, from the parameters before the step. */
+  #carry({ step, learning_rate, batch, before }: ObservedStep): Pass {
+    const { seed, simulate_bug: bug } = this.#setup;
+    const rows = batch.subarray(0, this.#rows);
+    const pass = this.#passOf(rows.length, batch.length);
+    gatherRows(this.#data, rows, pass);
+    if (pass.row_weights !== null && this.#data.weights === undefined)
+      pass.row_weights.fill(batch.length / rows.length);
+    pass.parameters = before.parameters;
+    pass.statistics = before.statistics;
+    const rules = bug === undefined ? correctRules : simulatedRules([bug], this.#plan, learning_rate);
+    forward(pass, { seed, step }, rules);
+    backward(pass, rules);
+    return pass;
+  }
+
+  /** A pass for so many rows; of a loss that is summed over the batch each row stands for several. */
+  #passOf(rows: number, batch: number): Pass {
+    if (this.#pass?.rows === rows) return this.#pass;
+    const FloatArrayOf = arrayOf(this.#plan.precision);
+    const pass = createPass(this.#plan, rows);
+    pass.inputs = new FloatArrayOf(rows * this.#plan.input_size);
+    pass.targets = new FloatArrayOf(rows * targetsPerRow(this.#plan));
+    const standsForMore = this.#plan.reduction === 'sum' && rows < batch;
+    if (this.#data.weights !== undefined || standsForMore) pass.row_weights = new FloatArrayOf(rows);
+    this.#pass = pass;
+    return pass;
+  }
+}
+
+function layerFrame(layerPass: LayerPass, pass: Pass, updates: FloatArray): LayerFrame {
+  const { layer, activations } = layerPass;
+  const { offset, length } = layer.weights;
+  const weights = tensorStatistics(pass.parameters, offset, length);
+  const update = tensorStatistics(updates, offset, length);
+  const gradients = tensorStatistics(pass.gradients, offset, length);
+  const figures = {
+    update_ratio: rootMeanSquare(update) / rootMeanSquare(weights),
+    dead_fraction: deadFraction(layerPass, pass.rows),
+    saturated_fraction: saturatedFraction(layerPass),
+  };
+  return {
+    tensors: { weights, gradients, updates: update, activations: tensorStatistics(activations) },
+    figures: Object.fromEntries(
+      Object.entries<LayerFigureEntry>(layerFigures).map(([name, { applies }]) => [
+        name,
+        applies(layer) ? figures[name as LayerFigure] : null,
+      ]),
+    ) as LayerFrame['figures'],
+  };
+}
+
+/** √(Σx²/n) */
+export const rootMeanSquare = ({ mean, std }: Pick<TensorStatistics, 'mean' | 'std'>): number => Math.hypot(mean, std);
+
+function deadFraction({ activations, layer: { units } }: LayerPass, rows: number): number {
+  let dead = 0;
+  for (let unit = 0; unit < units; unit++) {
+    let row = 0;
+    while (row < rows && activations[row * units + unit] === 0) row += 1;
+    if (row === rows) dead += 1;
+  }
+  return dead / units;
+}
+
+function saturatedFraction({ activations, layer }: LayerPass): number {
+  const { minimum, maximum } = layer.activation.entry.range;
+  const margin = saturatedPart * (maximum - minimum);
+  let saturated = 0;
+  for (const value of activations) if (value < minimum + margin || value > maximum - margin) saturated += 1;
+  return saturated / activations.length;
+}
