@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { waitPreference } from '../src/http/negotiation.ts';
+import { preferencesOf, waitPreference } from '../src/http/negotiation.ts';
 import { sendPage } from '../src/http/pages.ts';
 import { idParams } from '../src/schemas/common.ts';
 import { externalId, jobExamples, jobInput } from '../src/schemas/job.ts';
@@ -13,16 +13,30 @@ const params = idParams('job', 'job');
 
 const creationHeaders = z.looseObject({
   'idempotency-key': z.string().min(1).max(255).optional().meta({
-    description: 'A key of your own: the same request with the same key creates one job, however often it is sent.',
+    description:
+      'A key of your own: the same request with the same key creates one job and gets the same answer, however often it is sent, for 24 hours.',
   }),
   prefer: z
     .string()
     .optional()
     .meta({
-      description: '`wait=30`: answer when the job has ended, or after so many seconds.',
-      examples: ['wait=30'],
+      description:
+        '`wait=30`: answer when the job has ended, or after so many seconds. `reuse`: when a job of the same `run_sha256` has succeeded (and would end so again), or is waiting or running, answer 200 with that one instead of training the same once more; its labels, priority and limits on the queue stay its own. Not applied to a request with an `external_id`. Both can be given: `reuse, wait=30`.',
+      examples: ['wait=30', 'reuse, wait=30'],
     }),
 });
+
+const creationResponseHeaders = {
+  Location: 'The path of the job.',
+  'Preference-Applied': '`reuse`, and the seconds that were waited at most.',
+  'Idempotency-Replayed': '`true` when an earlier request with this key was answered so.',
+};
+
+/** RFC 7240 §3: which of the preferences were honoured. */
+function appliedPreferences(isReused: boolean, seconds: number | undefined, maximum: number): string {
+  const wait = seconds === undefined ? [] : [`wait=${Math.min(seconds, maximum)}`];
+  return [...(isReused ? ['reuse'] : []), ...wait].join(', ');
+}
 
 export const jobRoutes: Routes = async (app, { services, config }) => {
   app.post(
@@ -33,51 +47,71 @@ export const jobRoutes: Routes = async (app, { services, config }) => {
         tags,
         summary: 'Train a network',
         description:
-          'Checks everything, stores the job and queues it; a worker trains it as soon as one is free. Network and data are ids or come inline. With `Prefer: wait=30` the answer comes when the job has ended, if that is in time. Equal requests train to equal bytes. `PUT /v1/jobs/by-external-id/{key}` takes the same body and creates at most one job under a key of your own: 201, then 200 with the same job, or 422 when the job under that key trains something else.',
+          'Checks everything, stores the job and queues it; a worker trains it as soon as one is free. Network and data are ids or come inline. With `Prefer: wait=30` the answer comes when the job has ended, if that is in time. Equal requests train to equal bytes. `initial_parameters` with a `job_id`, and a `step` for any of its checkpoints, starts from the parameters of another job: a fork or a warm start.',
         headers: creationHeaders,
         body: jobInput,
         examples: jobExamples,
-        response: { 201: jobView },
+        response: { 200: jobView, 201: jobView },
         responseDocs: {
+          200: {
+            description: 'An equal run was there already and is reused, as preferred.',
+            examples: answers.job,
+            headers: creationResponseHeaders,
+          },
           201: {
             description: 'The job is stored and will be trained, whatever happens to the service.',
             examples: answers.job,
-            headers: {
-              Location: 'The path of the new job.',
-              'Preference-Applied': 'The seconds that were waited at most.',
-              'Idempotency-Replayed': '`true` when the job had been created by an earlier request with this key.',
-            },
+            headers: creationResponseHeaders,
           },
         },
-        errors: ['limit_exceeded', 'idempotency_key_reused', 'too_many_requests'],
+        errors: ['limit_exceeded', 'idempotency_key_reused', 'already_exists', 'too_many_requests'],
       },
     },
     async (request, reply) => {
-      const created = await services.jobs.create(request.body, request.headers['idempotency-key']);
-      const seconds = waitPreference(request);
-      reply.code(201).type('application/json').header('location', `/v1/jobs/${created.id}`);
+      const preferences = preferencesOf(request);
+      const options = { key: request.headers['idempotency-key'], reuse: preferences.has('reuse') };
+      const created = await services.jobs.create(request.body, options);
+      reply
+        .code(created.status as 200 | 201)
+        .type('application/json')
+        .header('location', `/v1/jobs/${created.id}`);
       if (created.replayed) reply.header('idempotency-replayed', 'true');
+      const seconds = waitPreference(preferences);
+      const applied = appliedPreferences(created.status === 200, seconds, config.limits.max_wait_seconds);
+      if (applied !== '') reply.header('preference-applied', applied);
       if (seconds === undefined) return reply.send(created.body as never);
-      reply.header('preference-applied', `wait=${Math.min(seconds, config.limits.max_wait_seconds)}`);
       return reply.send(await services.jobs.wait(created.id, seconds));
     },
   );
 
-  // Told in the description of createJob: as a path of its own, OpenAPI cannot tell it from /v1/jobs/{id}/pause.
   app.put(
     '/v1/jobs/by-external-id/:key',
     {
       schema: {
-        hide: true,
+        operationId: 'putJob',
+        tags,
+        summary: 'Train a network once',
+        description:
+          'Creates the job under a key of your own, or answers with the one that is there already: the same body can be sent as often as you like. 409 when the job under this key trains something else.',
         params: z.object({ key: externalId }),
         body: jobInput,
+        examples: jobExamples,
         response: { 200: jobView, 201: jobView },
+        responseDocs: {
+          200: { description: 'The job was there already.', examples: answers.job },
+          201: {
+            description: 'The job is stored and will be trained, whatever happens to the service.',
+            examples: answers.job,
+            headers: { Location: creationResponseHeaders.Location },
+          },
+        },
+        errors: ['limit_exceeded', 'already_exists', 'too_many_requests'],
       },
     },
     async (request, reply) => {
-      const { id, replayed } = await services.jobs.put(request.params.key, request.body);
+      const { id, status } = await services.jobs.put(request.params.key, request.body);
       const job = await services.jobs.get(id);
-      return replayed ? reply.code(200).send(job) : reply.code(201).header('location', job.urls.self).send(job);
+      return status === 200 ? reply.code(200).send(job) : reply.code(201).header('location', job.urls.self).send(job);
     },
   );
 

@@ -65,6 +65,11 @@ export const errors = {
     title: 'The resource is in the wrong state',
     description: 'The action is not possible now; `current_state` and `allowed_actions` say what is.',
   },
+  already_exists: {
+    status: 409,
+    title: 'There is one already',
+    description: 'The key of your own is taken by another resource; `existing` says which one.',
+  },
   in_use: {
     status: 409,
     title: 'The resource is in use',
@@ -176,6 +181,8 @@ export interface ProblemMembers {
   readonly errors?: readonly Problem[] | undefined;
   readonly current_state?: string | undefined;
   readonly allowed_actions?: readonly string[] | undefined;
+  /** The resource that stands in the way. */
+  readonly existing?: { readonly id: string; readonly url: string } | undefined;
   /** The limit that was met, by the name that the catalog lists. */
   readonly limit?:
     | { readonly name: string; readonly value: number; readonly estimate?: number | undefined }

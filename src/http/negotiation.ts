@@ -41,11 +41,20 @@ export function preferredType<Type extends string>(request: FastifyRequest, offe
   throw new ProblemError('not_acceptable', `This resource is available as ${offered.join(', ')}.`);
 }
 
-/** Seconds of `Prefer: wait=30` (RFC 7240 §4.3); undefined when the client does not ask to wait. */
-export function waitPreference(request: FastifyRequest): number | undefined {
-  const preferences = [request.headers.prefer ?? []].flat().join(',');
-  const seconds = /(?:^|[,;\s])wait\s*=\s*"?(\d{1,9})"?(?=$|[,;\s])/i.exec(preferences)?.[1];
-  return seconds === undefined ? undefined : Number(seconds);
+/** The preferences of a request by their names (RFC 7240 §2), without parameters; of equal ones the first holds. */
+export function preferencesOf({ headers }: Pick<FastifyRequest, 'headers'>): ReadonlyMap<string, string> {
+  const preferences = new Map<string, string>();
+  for (const part of [headers.prefer ?? []].flat().join(',').split(',')) {
+    const [, name, value = ''] = /^\s*([^\s=;]+)\s*(?:=\s*"?([^";]*?)"?\s*)?(?:;|$)/.exec(part) ?? [];
+    if (name !== undefined && !preferences.has(name.toLowerCase())) preferences.set(name.toLowerCase(), value);
+  }
+  return preferences;
+}
+
+/** Seconds of `wait=30` (RFC 7240 §4.3); undefined when the client does not ask to wait. */
+export function waitPreference(preferences: ReadonlyMap<string, string>): number | undefined {
+  const seconds = preferences.get('wait') ?? '';
+  return /^\d{1,9}$/.test(seconds) ? Number(seconds) : undefined;
 }
 
 /**

@@ -33,6 +33,10 @@ export const problemDocument = z
     errors: z.array(problem).optional().meta({ description: 'Every problem of the request.' }),
     current_state: z.string().optional(),
     allowed_actions: z.array(z.string()).optional(),
+    existing: z
+      .strictObject({ id: z.string(), url: z.string() })
+      .optional()
+      .meta({ description: 'The resource that stands in the way.' }),
     limit: metLimit.optional(),
     retry_after: z.number().optional().meta({ description: 'Seconds, as in the header `Retry-After`.' }),
   })

@@ -1,22 +1,28 @@
 /** Creating a job: admitted, then stored with its place in the queue and its idempotency key before it is acknowledged. */
 import type { Limits } from '../config.ts';
+import type { NetworkDefinition } from '../engine/definition.ts';
+import { plan } from '../engine/plan.ts';
 import { ProblemError, problemError } from '../errors.ts';
 import type { JobInput } from '../schemas/job.ts';
+import type { JobView } from '../schemas/job-view.ts';
 import { newId } from '../store/ids.ts';
 import { newJob } from '../store/jobs.ts';
 import {
   type IdempotencyClaim,
   type JobCreated,
+  type JobRecord,
   jobPrefix,
   type NewEvent,
   type NewJob,
+  type Reuse,
   type Store,
 } from '../store/store.ts';
+import { type JobState, namesOf, stopReasons } from '../training/states.ts';
 import { encodeArrays } from './array-blob.ts';
 import { digestOf } from './digest.ts';
 import { type AdmissionSources, admit } from './job-admission.ts';
-import type { AdmittedJob } from './job-request.ts';
-import { viewOf } from './job-view.ts';
+import type { AdmittedJob, KeptRequest } from './job-request.ts';
+import { urlsOf, viewOf } from './job-view.ts';
 import { lint } from './lint.ts';
 import { runDigest } from './run-digest.ts';
 
@@ -29,9 +35,19 @@ export interface CreationContext extends AdmissionSources {
 /** The answer to a creation: as it was given the first time, and whether it was. */
 export interface CreatedJob {
   readonly id: string;
+  /** 201 for a new job, 200 for one that was there. */
+  readonly status: number;
   /** JSON of the job's view. */
   readonly body: string;
+  /** An earlier request with the same key was answered so. */
   readonly replayed: boolean;
+}
+
+export interface CreationOptions {
+  /** The client's Idempotency-Key. */
+  readonly key?: string | undefined;
+  /** Whether a job that trains, or has trained, the same run will do. */
+  readonly reuse?: boolean | undefined;
 }
 
 const scope = 'POST /v1/jobs';
@@ -39,32 +55,35 @@ const scope = 'POST /v1/jobs';
 const keyLifetimeMs = 24 * 3600 * 1000;
 const queuedEvent: NewEvent = { type: 'state', data: { state: 'queued', reason: null } };
 
-/** @param key the client's Idempotency-Key */
+/** A model that an equal run would end with, or a job that is on the way to it without anybody's help. */
+const reusable: Reuse = {
+  ended: namesOf(stopReasons).filter((name) => stopReasons[name].repeats && stopReasons[name].state === 'succeeded'),
+  active: ['queued', 'running'] satisfies JobState[],
+};
+
+/** @throws {ProblemError} of admission, `idempotency_key_reused`, `already_exists` for a taken external_id, `too_many_requests` */
 export async function createJob(
   context: CreationContext,
   input: JobInput,
-  key: string | undefined,
+  { key, reuse = false }: CreationOptions,
 ): Promise<CreatedJob> {
-  const { store, now, limits } = context;
-  const body_sha256 = key === undefined ? '' : digestOf(input);
-  if (key !== undefined) {
-    const known = await store.idempotency.find({ key, scope, body_sha256 }, now());
+  const { store, now } = context;
+  const claim = key === undefined ? undefined : { key, body_sha256: digestOf(input) };
+  if (claim !== undefined) {
+    const known = await store.idempotency.find({ ...claim, scope }, now());
     if (known !== undefined) return repeated(known);
   }
-  const outcome = await insert(
-    context,
-    await admit(input, context),
-    key === undefined ? undefined : { key, body_sha256 },
-  );
-  if ('body' in outcome) return outcome;
-  if (outcome.outcome !== 'external_id_taken') return answerRefusal(outcome, limits);
-  const detail = `The job ${outcome.record.id} has this external_id already.`;
-  throw problemError([{ pointer: '/external_id', code: 'not_allowed', detail }]);
+  // Under a key of its own, the client will look for this very job.
+  const mayReuse = reuse && input.external_id === undefined;
+  const outcome = await insert(context, await admit(input, context), claim, mayReuse ? reusable : undefined);
+  if (outcome.outcome === 'run_exists') return reused(context, outcome.record, claim);
+  if (outcome.outcome === 'external_id_taken') throw taken(outcome.record, 'has this external_id');
+  return answerOf(outcome, context.limits);
 }
 
 /**
  * Creates the job of a client's own key, unless it is there already.
- * @throws {ProblemError} `idempotency_key_reused` when the job under this key trains something else
+ * @throws {ProblemError} `already_exists` when the job under this key trains something else
  */
 export async function putJob(context: CreationContext, input: JobInput, external_id: string): Promise<CreatedJob> {
   if (input.external_id !== undefined && input.external_id !== external_id) {
@@ -72,49 +91,85 @@ export async function putJob(context: CreationContext, input: JobInput, external
     throw problemError([{ pointer: '/external_id', code: 'not_allowed', detail }]);
   }
   const admitted = await admit({ ...input, external_id }, context);
-  const outcome = await insert(context, admitted, undefined);
-  if ('body' in outcome) return outcome;
-  if (outcome.outcome !== 'external_id_taken') return answerRefusal(outcome, context.limits);
+  const outcome = await insert(context, admitted);
+  if (!('record' in outcome)) return answerOf(outcome, context.limits);
   const { record } = outcome;
-  if (record.run_sha256 === runDigest(admitted.definition, admitted.plan, admitted.request)) {
-    return { id: record.id, body: '', replayed: true };
-  }
-  const detail = `The job ${record.id} has this external_id already, and trains something else.`;
-  throw new ProblemError('idempotency_key_reused', detail);
+  // Its own run, whatever has been changed of it under way.
+  const runOf = ({ definition, request }: Pick<AdmittedJob, 'definition' | 'request'>) =>
+    runDigest(definition, plan(definition), request);
+  const given = { definition: record.network as NetworkDefinition, request: record.request as KeptRequest };
+  if (runOf(given) !== runOf(admitted)) throw taken(record, 'has this external_id and trains something else');
+  return answered(200, await present(context, record));
 }
 
-type Refused = Exclude<JobCreated, { outcome: 'created' }>;
+function taken({ id }: JobRecord, what: string): ProblemError {
+  const existing = { id, url: urlsOf(id).self };
+  return new ProblemError('already_exists', `The job ${id} ${what}.`, { existing });
+}
+
+/** The view of a job that was there before. */
+async function present({ store, now }: CreationContext, job: JobRecord): Promise<JobView> {
+  const [transitions, changes] = await Promise.all([store.jobs.transitions(job.id), store.jobs.learningRates(job.id)]);
+  return viewOf(job, { transitions, changes, live: null, now: now() });
+}
+
+const answered = (status: number, view: JobView): CreatedJob => ({
+  id: view.id,
+  status,
+  body: JSON.stringify(view),
+  replayed: false,
+});
+
+/** A job that was there answers the request; under its key it is going to be the answer again. */
+async function reused(
+  context: CreationContext,
+  record: JobRecord,
+  claim: RequestClaim | undefined,
+): Promise<CreatedJob> {
+  const found = answered(200, await present(context, record));
+  if (claim === undefined) return found;
+  const kept = await context.store.idempotency.keep(claimOf(claim, found, context.now()));
+  return kept.outcome === 'created' ? found : repeated(kept);
+}
+
+/** What identifies a request that may come twice. */
+interface RequestClaim {
+  readonly key: string;
+  readonly body_sha256: string;
+}
+
+type Inserted =
+  | Exclude<JobCreated, { outcome: 'created' }>
+  | { readonly outcome: 'created'; readonly answer: CreatedJob };
 
 /** Stores the job with everything that belongs to it; what was put beside it is taken back when it is refused. */
 async function insert(
   context: CreationContext,
   admitted: AdmittedJob,
-  claim: { readonly key: string; readonly body_sha256: string } | undefined,
-): Promise<CreatedJob | Refused> {
+  claim?: RequestClaim,
+  reuse?: Reuse,
+): Promise<Inserted> {
   const { store, now, limits } = context;
   const job = await recordOf(context, admitted);
   const queued = { state: 'queued', at: job.created_at, reason: null, attempt: 0 };
-  const body = JSON.stringify(viewOf(newJob(job, 1), { transitions: [queued], changes: [], live: null, now: now() }));
+  const created = answered(201, viewOf(newJob(job, 1), { transitions: [queued], changes: [], live: null, now: now() }));
   const { max_queue_seconds: patience } = admitted.request.limits;
   const outcome = await store.jobs.create({
     job,
-    idempotency: claim && claimOf(claim, job, body),
+    idempotency: claim && claimOf(claim, created, job.created_at),
+    reuse,
     max_waiting: limits.max_queue,
     deadline: patience === undefined ? undefined : job.created_at + 1000 * patience,
     events: [queuedEvent],
   });
-  if (outcome.outcome === 'created') return { id: job.id, body, replayed: false };
+  if (outcome.outcome === 'created') return { outcome: 'created', answer: created };
   await store.blobs.deleteAll(jobPrefix(job.id));
   return outcome;
 }
 
-function claimOf(
-  { key, body_sha256 }: { readonly key: string; readonly body_sha256: string },
-  { id, created_at }: NewJob,
-  body: string,
-): IdempotencyClaim {
-  const answer = { status: 201, headers: { location: `/v1/jobs/${id}` }, body };
-  return { key, scope, body_sha256, answer, created_at, expires_at: created_at + keyLifetimeMs };
+function claimOf(claim: RequestClaim, { id, status, body }: CreatedJob, created_at: number): IdempotencyClaim {
+  const answer = { status, headers: { location: urlsOf(id).self }, body };
+  return { ...claim, scope, answer, created_at, expires_at: created_at + keyLifetimeMs };
 }
 
 /** The record, with its numbers already in a blob: a job that is acknowledged can always be trained. */
@@ -145,20 +200,25 @@ async function recordOf({ store, now }: CreationContext, admitted: AdmittedJob):
   };
 }
 
-function repeated(
-  known: Exclude<Extract<JobCreated, { outcome: 'replayed' | 'key_reused' }>, { outcome: 'created' }>,
-): CreatedJob {
+type Repeated = Extract<JobCreated, { readonly outcome: 'replayed' | 'key_reused' }>;
+
+function repeated(known: Repeated): CreatedJob {
   if (known.outcome === 'key_reused') {
     throw new ProblemError('idempotency_key_reused', 'This Idempotency-Key was used with another body before.');
   }
-  const { body } = known.answer;
-  return { id: (JSON.parse(body) as { id: string }).id, body, replayed: true };
+  const { status, body } = known.answer;
+  return { id: (JSON.parse(body) as { id: string }).id, status, body, replayed: true };
 }
 
-function answerRefusal(outcome: Exclude<Refused, { outcome: 'external_id_taken' }>, { max_queue }: Limits): CreatedJob {
-  switch (outcome.outcome) {
+function answerOf(
+  inserted: Exclude<Inserted, { outcome: 'external_id_taken' | 'run_exists' }>,
+  { max_queue }: Limits,
+): CreatedJob {
+  switch (inserted.outcome) {
+    case 'created':
+      return inserted.answer;
     case 'queue_full': {
-      const detail = `${outcome.waiting} jobs are waiting already.`;
+      const detail = `${inserted.waiting} jobs are waiting already.`;
       const limit = { name: 'max_queue', value: max_queue };
       throw new ProblemError('too_many_requests', detail, { limit, retry_after: 5 });
     }
@@ -167,6 +227,6 @@ function answerRefusal(outcome: Exclude<Refused, { outcome: 'external_id_taken' 
       throw problemError([{ pointer: '/dataset_id', code: 'not_found', detail }]);
     }
     default:
-      return repeated(outcome);
+      return repeated(inserted);
   }
 }

@@ -28,7 +28,7 @@ import { JobFeed } from './feed.ts';
 import { readHistory } from './history.ts';
 import { type Housekeeping, startHousekeeping } from './housekeeping.ts';
 import { actOn, removeJob, requireJob } from './job-actions.ts';
-import { type CreatedJob, createJob, putJob } from './job-creation.ts';
+import { type CreatedJob, type CreationOptions, createJob, putJob } from './job-creation.ts';
 import { patchJob } from './job-patch.ts';
 import { type KeptRequest, runRequest } from './job-request.ts';
 import { type DatasetSource, readerOf } from './job-sources.ts';
@@ -57,7 +57,7 @@ export interface Tagged<Content> {
 }
 
 export interface Jobs {
-  create(input: JobInput, idempotency_key?: string): Promise<CreatedJob>;
+  create(input: JobInput, options?: CreationOptions): Promise<CreatedJob>;
   /** Creates the job of a client's own key, or finds it. */
   put(external_id: string, input: JobInput): Promise<CreatedJob>;
   get(id: string): Promise<JobView>;
@@ -127,14 +127,14 @@ export function createJobs({ store, pool, datasets, limits, log, now = Date.now 
   }
 
   return {
-    async create(input, key) {
-      const created = await createJob(context, input, key);
-      if (!created.replayed) scheduler.wake();
+    async create(input, options = {}) {
+      const created = await createJob(context, input, options);
+      scheduler.wake();
       return created;
     },
     async put(external_id, input) {
       const created = await putJob(context, input, external_id);
-      if (!created.replayed) scheduler.wake();
+      scheduler.wake();
       return created;
     },
     get: view,

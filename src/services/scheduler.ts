@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { JobRecord } from '../store/store.ts';
 import { StoreError } from '../store/store.ts';
-import type { JobAction } from '../training/states.ts';
+import { type JobAction, stopReasons } from '../training/states.ts';
 import type { KeptRequest } from './job-request.ts';
 import { JobRun, type RunContext } from './job-run.ts';
 import { applyEvent } from './job-transitions.ts';
@@ -161,8 +161,9 @@ export class Scheduler {
       for (const id of await store.queue.overdue(now())) {
         const job = await store.jobs.get(id);
         if (job === undefined) continue;
-        const error = { code: 'queue_timeout', message: 'No worker was free within max_queue_seconds.' };
-        await applyEvent(store, job, 'fail', { at: now(), reason: error.code, set: { error } });
+        const stop_reason = 'queue_timeout';
+        const error = { code: stop_reason, message: stopReasons[stop_reason].description };
+        await applyEvent(store, job, 'fail', { at: now(), reason: stop_reason, set: { stop_reason, error } });
         feed.signal(id, 'events');
       }
     } catch (error) {

@@ -33,6 +33,8 @@ export interface Dialect {
   readonly tableOptions: string;
   /** Statement that makes other processes wait until the end of the transaction that migrates the schema. */
   readonly lockSchema: string | null;
+  /** Statement that makes other transactions wait that lock the same name, $1; null where only one writes at a time anyway. */
+  readonly lockName: string | null;
 }
 
 /** Refuses what one of the databases would silently change: NaN becomes null, text ends at U+0000, surrogates U+FFFD. */

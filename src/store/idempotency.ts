@@ -89,6 +89,8 @@ export function idempotencyRecords(driver: Driver): IdempotencyRecords {
       return row && verdict(row, body_sha256);
     },
 
+    keep: (claim) => createOnce(driver, claim, async () => null),
+
     async sweep(now) {
       const swept = await driver.transaction((sql) =>
         sql.query('delete from idempotency_keys where expires_at <= $1 returning key', [now]),

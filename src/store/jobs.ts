@@ -1,14 +1,14 @@
 import type { BlobStore } from './blobs.ts';
 import { holdDataset } from './datasets.ts';
-import type { Driver, Queryable } from './driver.ts';
+import type { Dialect, Driver, Queryable } from './driver.ts';
 import { putEvents, putTransition, transitionsOf } from './events.ts';
 import { createOnce, refuse } from './idempotency.ts';
 import { applyChange, enqueue, jobColumns } from './job-change.ts';
-import { learningRatesOf } from './learning-rates.ts';
+import { hasPendingRate, learningRatesOf } from './learning-rates.ts';
 import { dropLabels, getById, listById, putLabels } from './lists.ts';
 import { depth, waitingState } from './queue.ts';
 import { decode, insertInto, isIn, type Parameters, parameters } from './sql.ts';
-import type { JobCreated, JobCreation, JobFilter, JobRecord, Jobs, NewJob } from './store.ts';
+import type { JobCreated, JobCreation, JobFilter, JobRecord, Jobs, NewJob, Reuse } from './store.ts';
 import { jobPrefix } from './store.ts';
 
 /** A job at its beginning. */
@@ -67,8 +67,31 @@ async function insertJob(sql: Queryable, job: JobRecord): Promise<void> {
   if (record !== undefined) refuse({ outcome: 'external_id_taken', record });
 }
 
-async function createJob(sql: Queryable, creation: JobCreation): Promise<JobRecord> {
+/** The job that makes another one of the same run needless. */
+async function equalRun(sql: Queryable, run_sha256: string, { ended, active }: Reuse): Promise<JobRecord | undefined> {
+  const p = parameters();
+  const [row] = await sql.query(
+    `select * from jobs where run_sha256 = ${p(run_sha256)} and (
+       ${isIn('stop_reason', ended, p)}
+       or (${isIn('state', active, p)} and control is null and not ${hasPendingRate})
+     )
+     order by case when stop_reason is null then 1 else 0 end, id desc limit 1`,
+    p.values,
+  );
+  return row && decode(jobColumns, row);
+}
+
+/** Two requests at the same time must not both find nothing: in their order they look and insert. */
+async function refuseEqualRun(sql: Queryable, { lockName }: Dialect, { job, reuse }: JobCreation): Promise<void> {
+  if (reuse === undefined || job.run_sha256 == null) return;
+  if (lockName !== null) await sql.query(lockName, [job.run_sha256]);
+  const record = await equalRun(sql, job.run_sha256, reuse);
+  if (record !== undefined) refuse({ outcome: 'run_exists', record });
+}
+
+async function createJob(sql: Queryable, dialect: Dialect, creation: JobCreation): Promise<JobRecord> {
   const { max_waiting = Number.POSITIVE_INFINITY, deadline = null, events = [] } = creation;
+  await refuseEqualRun(sql, dialect, creation);
   const job = newJob(creation.job, events.length);
   await insertJob(sql, job);
   if (job.dataset_id !== null && !(await holdDataset(sql, job.dataset_id))) refuse({ outcome: 'dataset_not_found' });
@@ -93,7 +116,7 @@ export function jobs(driver: Driver, blobs: BlobStore): Jobs {
   return {
     create: (creation) =>
       createOnce<JobRecord, Exclude<JobCreated, { outcome: 'created' }>>(driver, creation.idempotency, (sql) =>
-        createJob(sql, creation),
+        createJob(sql, driver.dialect, creation),
       ),
 
     get: (id) => getById(driver, 'jobs', jobColumns, id),

@@ -69,6 +69,8 @@ export interface IdempotencyRecords {
     claim: Pick<IdempotencyClaim, 'key' | 'scope' | 'body_sha256'>,
     now: number,
   ): Promise<Exclude<Created<never>, { outcome: 'created' }> | undefined>;
+  /** Keeps the answer to a request that has created nothing. */
+  keep(claim: IdempotencyClaim): Promise<Created<null>>;
   /** Forgets the keys that have expired and says how many. */
   sweep(now: number): Promise<number>;
 }
@@ -179,6 +181,8 @@ export interface NewJob
 export interface JobCreation {
   readonly job: NewJob;
   readonly idempotency?: IdempotencyClaim | undefined;
+  /** Refuse when there is an equal run already. */
+  readonly reuse?: Reuse | undefined;
   /** Refuse when so many jobs are waiting already. */
   readonly max_waiting?: number | undefined;
   /** The job is listed by `queue.overdue` when it still waits at this time. */
@@ -187,8 +191,17 @@ export interface JobCreation {
   readonly events?: readonly NewEvent[] | undefined;
 }
 
+/** Which job of the same `run_sha256` makes another one needless; one that has ended comes first, then the newest. */
+export interface Reuse {
+  /** Stop reasons with which it may have ended. */
+  readonly ended: readonly string[];
+  /** Else the states in which it may be, unless a client has asked it to stop or to change its learning rate. */
+  readonly active: readonly string[];
+}
+
 export type JobCreated =
   | Created<JobRecord>
+  | { readonly outcome: 'run_exists'; readonly record: JobRecord }
   | { readonly outcome: 'queue_full'; readonly waiting: number }
   /** The data set has been deleted meanwhile. */
   | { readonly outcome: 'dataset_not_found' }

@@ -15,10 +15,10 @@ import type {
   RunRequest,
   RunResult,
   StepPoints,
-  SuccessReason,
   TestReport,
   TrainedModel,
 } from './request.ts';
+import type { SuccessReason } from './states.ts';
 
 /**
  * Cells of the Int32Array that a run shares with the pool; each run has its own, so nothing stale can reach the next.

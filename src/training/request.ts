@@ -9,7 +9,6 @@ import type { MetricSpec } from './metrics.ts';
 import type { Preprocessing, ScalingName } from './preprocessing.ts';
 import type { ClassWeights } from './row-weights.ts';
 import type { SplitPart } from './split.ts';
-import type { StopReason } from './states.ts';
 import type { TargetKind } from './target-kind.ts';
 
 export interface EarlyStopping {
@@ -196,5 +195,3 @@ export interface RunResult extends TrainedModel {
 export interface TestReport extends Judgement {
   readonly rows: number;
 }
-
-export type SuccessReason = Exclude<StopReason, 'diverged' | 'worker_crashed' | 'out_of_memory' | 'cancelled'>;

@@ -13,8 +13,9 @@ import {
   type ToWorker,
   unacknowledgedLimit,
 } from './protocol.ts';
-import type { RunRequest, SuccessReason } from './request.ts';
+import type { RunRequest } from './request.ts';
 import { type Advance, type CreateBackend, Run } from './run.ts';
+import type { SuccessReason } from './states.ts';
 
 /** A session's connection with its owner. */
 export interface Link {

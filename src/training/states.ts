@@ -71,20 +71,40 @@ export const jobTransitions = {
   cancelled: {},
 } as const satisfies Record<JobState, Partial<Record<JobAction | JobEvent, JobState>>>;
 
-/** Why a job ended, and the state it ended in. */
+/**
+ * Why a job ended, and the state it ended in. `repeats`: an equal run, trained anew, ends with the same model for the same
+ * reason; the others depend on the clock, the machine or the client.
+ */
 export const stopReasons = {
-  completed: { state: 'succeeded', description: 'Every epoch was trained.' },
-  early_stopping: { state: 'succeeded', description: 'The monitored value stopped improving.' },
-  target_reached: { state: 'succeeded', description: 'The target value was reached.' },
-  stopped: { state: 'succeeded', description: 'The client asked to stop.' },
-  max_runtime: { state: 'succeeded', description: 'The time limit was reached; the model is kept.' },
-  diverged: { state: 'failed', description: 'A number left the finite range.' },
-  worker_crashed: { state: 'failed', description: 'The worker died three times at the same step.' },
-  out_of_memory: { state: 'failed', description: 'The job needs more memory than a worker may use.' },
-  cancelled: { state: 'cancelled', description: 'The client cancelled the job.' },
-} as const satisfies Record<string, { readonly state: JobState; readonly description: string }>;
+  completed: { state: 'succeeded', repeats: true, description: 'Every epoch was trained.' },
+  early_stopping: { state: 'succeeded', repeats: true, description: 'The monitored value stopped improving.' },
+  target_reached: { state: 'succeeded', repeats: true, description: 'The target value was reached.' },
+  stopped: { state: 'succeeded', repeats: false, description: 'The client asked to stop.' },
+  max_runtime: {
+    state: 'succeeded',
+    repeats: false,
+    description: 'The time limit was reached; the model is kept.',
+  },
+  diverged: { state: 'failed', repeats: true, description: 'A number left the finite range.' },
+  queue_timeout: { state: 'failed', repeats: false, description: 'No worker was free within max_queue_seconds.' },
+  worker_crashed: { state: 'failed', repeats: false, description: 'The worker died three times at the same step.' },
+  out_of_memory: {
+    state: 'failed',
+    repeats: false,
+    description: 'The job needs more memory than a worker may use.',
+  },
+  cancelled: { state: 'cancelled', repeats: false, description: 'The client cancelled the job.' },
+} as const satisfies Record<
+  string,
+  { readonly state: JobState; readonly repeats: boolean; readonly description: string }
+>;
 
 export type StopReason = keyof typeof stopReasons;
+
+/** Reasons with which a job ends as a success. */
+export type SuccessReason = {
+  [Reason in StopReason]: (typeof stopReasons)[Reason]['state'] extends 'succeeded' ? Reason : never;
+}[StopReason];
 
 /** Names of a table in its own order; handy for zod's enums, which want a non-empty tuple. */
 export function namesOf<Table extends object>(table: Table): [keyof Table & string, ...(keyof Table & string)[]] {

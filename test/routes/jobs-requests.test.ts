@@ -1,7 +1,7 @@
 import type supertest from 'supertest';
 import { describe, expect, it } from 'vitest';
 import { useApp } from '../support/app.ts';
-import { job, network, submit, train, xor } from '../support/jobs.ts';
+import { endless, job, network, submit, train, untilProgress, xor } from '../support/jobs.ts';
 
 const running = useApp({ MAX_MEMORY_BYTES: '50000000', MAX_EPOCHS: '10000000' });
 
@@ -265,6 +265,60 @@ describe('Idempotency-Key', () => {
   });
 });
 
+describe('Prefer: reuse', () => {
+  const post = (body: object, prefer = 'reuse') => running.request.post('/v1/jobs').set('Prefer', prefer).send(body);
+
+  it('answers 200 with the job that has trained the same, whatever its labels are', async () => {
+    const done = await train(running, { ...job, seed: 501 });
+    const again = await post({ ...job, seed: 501, metadata: { other: true } }).expect(200);
+    expect(again.headers).toMatchObject({ 'preference-applied': 'reuse', location: done.urls.self });
+    expect(again.body).toEqual(done);
+    const other = await post({ ...job, seed: 502 }).expect(201);
+    expect(other.headers['preference-applied']).toBeUndefined();
+  });
+
+  it('trains a run once that is asked for many times at once, and waits for it', async () => {
+    const answers = await Promise.all(Array.from({ length: 5 }, () => post({ ...job, seed: 503 }, 'reuse, wait=30')));
+    expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 200, 200, 200, 201]);
+    expect(new Set(answers.map(({ body }) => body.id)).size).toBe(1);
+    expect(answers.map(({ body }) => body.state)).toEqual(Array(5).fill('succeeded'));
+    expect(answers.map(({ headers }) => headers['preference-applied']).toSorted()).toEqual([
+      ...Array(4).fill('reuse, wait=30'),
+      'wait=30',
+    ]);
+  });
+
+  it('does not take a job for the same that was stopped, paused, or changed under way', async () => {
+    const stopped = await submit(running, { ...endless, seed: 504 });
+    await untilProgress(running, stopped.id);
+    const { body: reused } = await post({ ...endless, seed: 504 }).expect(200);
+    expect(reused.id).toBe(stopped.id);
+    await running.request.post(`${stopped.urls.self}/stop`).expect(200);
+    const { body: second } = await post({ ...endless, seed: 504 }).expect(201);
+    await untilProgress(running, second.id);
+    await running.request.patch(second.urls.self).send({ learning_rate: 0.1 }).expect(200);
+    const { body: third } = await post({ ...endless, seed: 504 }).expect(201);
+    expect(new Set([stopped.id, second.id, third.id]).size).toBe(3);
+    for (const { urls } of [second, third]) await running.request.post(`${urls.self}/cancel`).expect(200);
+  });
+
+  it('is not applied to a request with a key of its own', async () => {
+    await train(running, { ...job, seed: 505 });
+    expect((await post({ ...job, seed: 505, external_id: 'mine' })).status).toBe(201);
+  });
+
+  it('keeps its answer under the idempotency key', async () => {
+    const done = await train(running, { ...job, seed: 506 });
+    const keyed = (prefer: string) => post({ ...job, seed: 506 }, prefer).set('Idempotency-Key', 'reused');
+    const first = await keyed('reuse').expect(200);
+    const again = await keyed('').expect(200);
+    expect([first.body.id, again.text]).toEqual([done.id, first.text]);
+    expect(again.headers['idempotency-replayed']).toBe('true');
+    const other = await post({ ...job, seed: 507 }).set('Idempotency-Key', 'reused');
+    expect(other.body.code).toBe('idempotency_key_reused');
+  });
+});
+
 describe('PUT /v1/jobs/by-external-id', () => {
   const put = (key: string, body: object) => running.request.put(`/v1/jobs/by-external-id/${key}`).send(body);
 
@@ -277,15 +331,24 @@ describe('PUT /v1/jobs/by-external-id', () => {
 
   it('refuses another job under the same key, and another key in the body', async () => {
     await put('order-2', job).expect(201);
-    const other = await put('order-2', { ...job, seed: 77 }).expect(422);
-    expect(other.body.code).toBe('idempotency_key_reused');
+    const other = await put('order-2', { ...job, seed: 77 }).expect(409);
+    const { body: page } = await running.request.get('/v1/jobs?limit=1');
+    const existing = { id: page.data[0].id, url: page.data[0].urls.self };
+    expect(other.body).toMatchObject({ code: 'already_exists', existing });
     const twoKeys = await put('order-3', { ...job, external_id: 'order-4' }).expect(422);
     expect(twoKeys.body.errors).toMatchObject([{ pointer: '/external_id', code: 'not_allowed' }]);
     const posted = await running.request
       .post('/v1/jobs')
       .send({ ...job, external_id: 'order-2' })
-      .expect(422);
-    expect(posted.body.errors).toMatchObject([{ pointer: '/external_id', code: 'not_allowed' }]);
+      .expect(409);
+    expect(posted.body).toMatchObject({ code: 'already_exists', existing });
+  });
+
+  it('finds the job that was meant although its learning rate has been changed since', async () => {
+    const { body: first } = await put('order-5', endless).expect(201);
+    await running.request.patch(first.urls.self).send({ learning_rate: 0.1 }).expect(200);
+    expect((await put('order-5', endless).expect(200)).body.id).toBe(first.id);
+    await running.request.post(`${first.urls.self}/cancel`).expect(200);
   });
 });
 

@@ -7,7 +7,11 @@ const hour = 3600 * 1000;
 it('forgets expired keys and blobs that are older than anything still on its way', async () => {
   const calls: [string, number][] = [];
   const store = {
-    idempotency: { find: async () => undefined, sweep: async (now: number) => calls.push(['keys', now]) },
+    idempotency: {
+      find: async () => undefined,
+      keep: async () => ({ outcome: 'key_reused' }) as const,
+      sweep: async (now: number) => calls.push(['keys', now]),
+    },
     sweepBlobs: async (before: number) => calls.push(['blobs', before]),
   };
   await startHousekeeping(store, silentLog, () => 5 * hour).close();
@@ -20,7 +24,11 @@ it('forgets expired keys and blobs that are older than anything still on its way
 it('survives a storage that fails, and says so', async () => {
   const warnings: string[] = [];
   const store = {
-    idempotency: { find: async () => undefined, sweep: () => Promise.reject(new Error('busy')) },
+    idempotency: {
+      find: async () => undefined,
+      keep: async () => ({ outcome: 'key_reused' }) as const,
+      sweep: () => Promise.reject(new Error('busy')),
+    },
     sweepBlobs: async () => 0,
   };
   const log = { ...silentLog, warn: (_fields: object, message: string) => warnings.push(message) };

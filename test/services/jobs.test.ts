@@ -281,7 +281,11 @@ describe('a job that waits too long', () => {
     await open(() => blocked.promise);
     await jobs.create(input());
     const { id } = await jobs.create(input({ limits: { max_queue_seconds: 0.001 } }));
-    expect(await jobs.wait(id, 10)).toMatchObject({ state: 'failed', error: { code: 'queue_timeout' } });
+    expect(await jobs.wait(id, 10)).toMatchObject({
+      state: 'failed',
+      stop_reason: 'queue_timeout',
+      error: { code: 'queue_timeout' },
+    });
     blocked.resolve({ kind: 'cancelled' });
   });
 });

@@ -11,6 +11,7 @@ const dialect: Dialect = {
   tableOptions: '',
   // Any constant does, as long as all versions of the service use the same.
   lockSchema: 'select pg_advisory_xact_lock(7237103584219)',
+  lockName: 'select pg_advisory_xact_lock(hashtextextended($1, 0))',
 };
 
 const connections = 10;

@@ -21,6 +21,7 @@ const dialect: Dialect = {
   tableOptions: 'strict',
   // `begin immediate` and the lock on the directory are enough.
   lockSchema: null,
+  lockName: null,
 };
 
 /** Prepared statements kept per connection; the store has fewer, but some vary with the columns that change. */

@@ -106,6 +106,47 @@ export function jobsConform(fixture: Fixture): void {
     expect(await found({ after: b.id, states: ['cancelled'] })).toEqual(['a']);
   });
 
+  it('creates one of many equal runs that are asked for at once, and says which one makes the others needless', async () => {
+    const { jobs } = fixture.store;
+    const reuse = { ended: ['completed'], active: ['queued', 'running'] };
+    const ask = (run_sha256 = 'run') => jobs.create({ job: job({ run_sha256 }), reuse });
+    const outcomes = await Promise.all(Array.from({ length: 6 }, () => ask()));
+    expect(outcomes.filter(({ outcome }) => outcome === 'created')).toHaveLength(1);
+    const [first] = (await jobs.list({ limit: 9 })).data;
+    expect(outcomes.filter(({ outcome }) => outcome !== 'created')).toEqual(
+      Array(5).fill({ outcome: 'run_exists', record: first }),
+    );
+    expect((await ask('other')).outcome).toBe('created');
+  });
+
+  it('prefers an equal run that has ended, and passes over one that ends otherwise or is asked to', async () => {
+    const { jobs } = fixture.store;
+    const reuse = { ended: ['completed'], active: ['queued'] };
+    const found = async () => {
+      const answer = await jobs.create({ job: job({ run_sha256: 'run' }), reuse, max_waiting: 0 });
+      return answer.outcome === 'run_exists' ? answer.record.id : answer.outcome;
+    };
+    const [ended, stopped, asked, changed] = [
+      await queuedJob(fixture.store, { run_sha256: 'run' }),
+      await queuedJob(fixture.store, { run_sha256: 'run' }),
+      await queuedJob(fixture.store, { run_sha256: 'run' }),
+      await queuedJob(fixture.store, { run_sha256: 'run' }),
+    ];
+    expect(await found()).toBe(changed.id);
+    await jobs.change({ id: changed.id, at: noon, learning_rate: 1 });
+    expect(await found()).toBe(asked.id);
+    await jobs.change({ id: asked.id, at: noon, set: { control: 'stop' } });
+    const end = { state: 'succeeded', reason: null, queue: 'leave' } as const;
+    await jobs.change({ id: stopped.id, at: noon, to: end, set: { stop_reason: 'stopped' } });
+    const waiting = await queuedJob(fixture.store, { run_sha256: 'run' });
+    await jobs.change({ id: ended.id, at: noon, to: end, set: { stop_reason: 'completed' } });
+    expect(await found()).toBe(ended.id);
+    await jobs.delete(ended.id, ['succeeded']);
+    expect(await found()).toBe(waiting.id);
+    await jobs.delete(waiting.id, ['queued']);
+    expect(await found()).toBe('queue_full');
+  });
+
   it('counts jobs by state', async () => {
     await queuedJob(fixture.store, { priority: -1 });
     await queuedJob(fixture.store, { priority: -1 });

@@ -44,6 +44,14 @@ export function recordsConform(fixture: Fixture): void {
     expect(await datasets.delete('ds_none', [])).toBe('not_found');
   });
 
+  it('keeps an answer under its key though nothing was created', async () => {
+    const { idempotency } = fixture.store;
+    expect(await idempotency.keep(claim())).toEqual({ outcome: 'created', record: null });
+    expect(await idempotency.keep(claim())).toEqual({ outcome: 'replayed', answer: claim().answer });
+    expect(await idempotency.keep(claim({ body_sha256: 'other' }))).toEqual({ outcome: 'key_reused' });
+    expect(await idempotency.find(claim(), noon + 999)).toEqual({ outcome: 'replayed', answer: claim().answer });
+  });
+
   it('lists newest first in pages that records made meanwhile do not shift', async () => {
     const { networks } = fixture.store;
     const ids: string[] = [];
