@@ -124,6 +124,8 @@ export interface BackendState {
 export interface Backend {
   readonly name: 'reference' | 'wasm';
   readonly plan: Plan;
+  /** How many threads carried out the last step. */
+  readonly threads: number;
   /** Carries out a block of steps on the training data given at creation. */
   train(block: TrainingBlock): BlockResult;
   /** Outputs of the network in inference mode: rows × output_size. */

@@ -72,10 +72,11 @@ function spyOnTrain(train: (block: TrainingBlock, backend: Backend) => BlockResu
 }
 
 function bound(backend: Backend): Backend {
-  const { name, plan } = backend;
+  const { name, plan, threads } = backend;
   return {
     name,
     plan,
+    threads,
     train: (block) => backend.train(block),
     predict: (inputs, rows) => backend.predict(inputs, rows),
     evaluate: (data) => backend.evaluate(data),

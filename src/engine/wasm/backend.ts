@@ -17,6 +17,7 @@ import { MAX_ROWWISE_UNITS } from './forward.ts';
 import { cutsIntoUnits } from './output.ts';
 import { type Tile, tileFor } from './product.ts';
 import type { Program, StepRange } from './program.ts';
+import { MemberLost, type TeamOptions } from './team.ts';
 import { TilesProgram, tilesMemory, tilesOptions } from './tiles-program.ts';
 import { fitsTiny, TinyProgram } from './tiny-program.ts';
 
@@ -29,6 +30,8 @@ export interface WasmOptions {
   readonly revectorized?: boolean;
   /** Steps after which a small network is compiled anew, unrolled; 0 for at once. */
   readonly tiny_after_steps?: number;
+  /** Lets other threads help with large steps; absent: one thread does everything. */
+  readonly team?: TeamOptions | undefined;
 }
 
 /** Unrolled code takes some milliseconds to compile and saves some tenths of a microsecond per step. */
@@ -95,7 +98,7 @@ export class WasmBackend implements Backend {
     this.plan = plan;
     this.#setup = setup;
     this.#data = data;
-    this.#tiles = new TilesProgram(plan, setup, data, initial, tile);
+    this.#tiles = new TilesProgram(plan, setup, data, initial, tile, options.team);
     this.#trainer = this.#tiles;
     this.#tinyAfter = fitsTiny(plan, setup, data) ? (options.tiny_after_steps ?? TINY_AFTER_STEPS) : Infinity;
   }
@@ -103,6 +106,10 @@ export class WasmBackend implements Backend {
   /** What trains at present: tiles of matrices, or the network unrolled. */
   get strategy(): 'tiles' | 'tiny' {
     return this.#trainer === this.#tiles ? 'tiles' : 'tiny';
+  }
+
+  get threads(): number {
+    return this.#trainer === this.#tiles ? this.#tiles.threads : 1;
   }
 
   train(block: TrainingBlock): BlockResult {
@@ -113,7 +120,7 @@ export class WasmBackend implements Backend {
     while (done < batches.count) {
       const range = { block, batches, first: done, end: batches.count };
       this.#trainer.save();
-      const ran = this.#trainer.run(range, losses);
+      const ran = this.#runOrRepeat(range, losses);
       if (Number.isFinite(losses[done + ran - 1]) && this.#trainer.finite()) {
         done += ran;
         break;
@@ -126,6 +133,17 @@ export class WasmBackend implements Backend {
       if (block.control !== undefined && Atomics.load(block.control, 0) !== 0) break;
     }
     return { steps_done: done, losses: losses.slice(0, done), divergence: null };
+  }
+
+  /** Runs steps from the saved state; once more and alone when a thread that helped has died within a step. */
+  #runOrRepeat(range: StepRange, losses: Float64Array): number {
+    try {
+      return this.#trainer.run(range, losses);
+    } catch (thrown) {
+      if (!(thrown instanceof MemberLost)) throw thrown;
+      this.#trainer.rollBack();
+      return this.#trainer.run({ ...range, alone: true }, losses);
+    }
   }
 
   /** Goes over to the unrolled code once there is enough to do for it to pay. It gives the same bits. */
@@ -145,7 +163,10 @@ export class WasmBackend implements Backend {
   #goToLastGood(range: StepRange, losses: Float64Array, ran: number): number {
     const block = { ...range.block, control: undefined };
     const run = (from: number, steps: number) =>
-      this.#trainer.run({ ...range, block, first: range.first + from, end: range.first + from + steps }, losses);
+      this.#trainer.run(
+        { ...range, block, first: range.first + from, end: range.first + from + steps, alone: true },
+        losses,
+      );
     this.#trainer.rollBack();
     let good = 0;
     while (good < ran - 1) {

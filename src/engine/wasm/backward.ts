@@ -15,10 +15,11 @@ import {
   loadColumns,
   multiplied,
   once,
-  shareOf,
+  shareOfColumns,
+  shareOfPanels,
   storeColumns,
 } from './kernel.ts';
-import { type LayerLayout, panelsIn, type Rows } from './layout.ts';
+import type { LayerLayout, Rows } from './layout.ts';
 import { emitAlong, emitElementwise, emitPanels, emitProduct } from './product.ts';
 import { scalarNames, scalarOffset } from './scalars.ts';
 
@@ -210,7 +211,7 @@ export function weightGradientKernel(
         rows: weights.inner,
         usualRemainder: 0,
         columns: weights.columns,
-        panels: shareOf(kernel, panelsIn(weights)),
+        panels: shareOfPanels(kernel, weights),
       },
       ({ panel, firstRow, vectors }) => {
         f.get(panel)
@@ -239,14 +240,12 @@ export function biasGradientKernel(
   current: LayerLayout,
   rule: UpdateRule,
 ): KernelFunction | null {
-  const { biases, deltas, columns } = current;
+  const { biases, deltas, weights } = current;
   if (biases === null) return null;
   return addColumnsKernel(context, (kernel) => {
     const { f, o, count } = kernel;
-    const vectors = columns / o.shape.lanes;
-    const [whole, last] = [Math.floor(vectors / BIAS_VECTORS), vectors % BIAS_VECTORS];
-    const group = f.local('i32');
-    const [column, row, at] = [f.local('i32'), f.local('i32'), f.local('i32')];
+    const { first: column, end } = shareOfColumns(kernel, weights);
+    const [row, at] = [f.local('i32'), f.local('i32')];
     const emitColumns = (width: number) => {
       const sums = Array.from({ length: width }, () => o.newLocal());
       for (const sum of sums) f.v128(new Uint8Array(16)).set(sum);
@@ -261,19 +260,13 @@ export function biasGradientKernel(
       o.clearLocals();
       f.increment(column, width * 16);
     };
-    const begun = () =>
-      f
-        .get(group)
-        .i32(BIAS_VECTORS * 16)
-        .op('i32.mul')
-        .set(column);
-    emitPanels(
-      f,
-      { panel: group, full: whole, range: shareOf(kernel, Math.ceil(vectors / BIAS_VECTORS)) },
-      begun,
-      () => emitColumns(BIAS_VECTORS),
-      last > 0 ? () => emitColumns(last) : null,
-    );
+    const wholeEnd = f.local('i32');
+    f.get(end)
+      .i32((BIAS_VECTORS - 1) * 16)
+      .op('i32.sub')
+      .set(wholeEnd);
+    f.whileBelow(column, { local: wholeEnd }, 0, () => emitColumns(BIAS_VECTORS));
+    f.whileBelow(column, { local: end }, 0, () => emitColumns(1));
   });
 }
 
@@ -299,7 +292,7 @@ export function updateKernel(context: KernelContext, rule: UpdateRule): KernelFu
       const panel = f.local('i32');
       emitPanels(
         f,
-        { panel, full, range: shareOf(kernel, panelsIn(weights)) },
+        { panel, full, range: shareOfPanels(kernel, weights) },
         () =>
           f
             .get(panel)

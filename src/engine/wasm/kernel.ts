@@ -2,7 +2,7 @@
 import type { ArithmeticMode } from '../definition.ts';
 import type { FunctionBuilder, Index, ModuleBuilder } from './assembler.ts';
 import { type Expression, Lanes } from './expression.ts';
-import type { NetworkLayout, Rows } from './layout.ts';
+import { type NetworkLayout, type Panels, panelsIn, type Rows } from './layout.ts';
 import type { Range } from './product.ts';
 
 export interface KernelContext {
@@ -75,7 +75,7 @@ const WHOLE_BITS = 12;
 export const WHOLE = 2 ** WHOLE_BITS;
 
 /** Those of `units` things that belong to the kernel's share; a single thing belongs to the last share. */
-export function shareOf({ f, from, to }: ColumnsKernel, units: number): Range {
+function shareOf({ f, from, to }: ColumnsKernel, units: number): Range {
   const [first, end] = [f.local('i32'), f.local('i32')];
   for (const [share, local] of [
     [from, first],
@@ -84,6 +84,24 @@ export function shareOf({ f, from, to }: ColumnsKernel, units: number): Range {
     f.get(share).i32(units).op('i32.mul').i32(WHOLE_BITS).op('i32.shr_u').set(local);
   }
   return { first, end };
+}
+
+/** The panels of a layer's weights in the kernel's share. */
+export const shareOfPanels = (kernel: ColumnsKernel, weights: Panels): Range => shareOf(kernel, panelsIn(weights));
+
+/**
+ * Byte offsets of the columns in those panels. Whatever is divided by columns is divided like the weights, so that a
+ * kernel may use what an earlier one of the same phase has made of the same columns.
+ */
+export function shareOfColumns(kernel: ColumnsKernel, weights: Panels): Range {
+  const { f, o } = kernel;
+  const { first, end } = shareOfPanels(kernel, weights);
+  const bytes = (weights.width / o.shape.lanes) * 16;
+  const limit = (weights.columns / o.shape.lanes) * 16;
+  const range = { first: multiplied(f, first, bytes), end: multiplied(f, end, bytes) };
+  f.get(range.end).i32(limit).op('i32.gt_u');
+  f.if(() => f.i32(limit).set(range.end));
+  return range;
 }
 
 /** Emits what only one of the threads does. */

@@ -17,7 +17,7 @@ import {
   loadColumns,
   multiplied,
   type RowsKernel,
-  shareOf,
+  shareOfColumns,
   storeColumns,
 } from './kernel.ts';
 import type { LayerLayout, NetworkLayout, NormalizationLayout, Rows } from './layout.ts';
@@ -79,11 +79,10 @@ function accumulators({ f, o }: Kernel, count: number): Index[] {
 }
 
 /** Runs `body` for every vector of columns, with the byte offset of its first column. */
-function forColumns(kernel: ColumnsKernel, columns: number, body: (column: Index) => void): void {
+function forColumns(kernel: ColumnsKernel, { weights }: LayerLayout, body: (column: Index) => void): void {
   const { f, o } = kernel;
-  const { first, end } = shareOf(kernel, columns / o.shape.lanes);
-  const [column, behind] = [multiplied(f, first, 16), multiplied(f, end, 16)];
-  f.whileBelow(column, { local: behind }, 16, () => {
+  const { first: column, end } = shareOfColumns(kernel, weights);
+  f.whileBelow(column, { local: end }, 16, () => {
     body(column);
     o.clearLocals();
   });
@@ -111,7 +110,7 @@ function emitBatchForward(kernel: ColumnsKernel, of: Normalized, training: boole
   const { normalized, running } = places;
   if (running === null) throw new TypeError('batch_norm has running statistics');
   const [runningMean, runningVariance] = [layout.statistics + running.mean, layout.statistics + running.variance];
-  forColumns(kernel, current.columns, (column) => {
+  forColumns(kernel, current, (column) => {
     const [mean, variance, inverse] = accumulators(kernel, 3);
     if (training) {
       emitBatchMoments(kernel, of, column, mean, variance);
@@ -181,7 +180,7 @@ function emitThroughScale(context: KernelContext, kernel: ColumnsKernel, of: Nor
   const { normalized } = places;
   if (gamma === null || beta === null) throw new TypeError('normalization has gamma and beta');
   const batch = places.kind === 'batch_norm';
-  forColumns(kernel, current.columns, (column) => {
+  forColumns(kernel, current, (column) => {
     const [scale, shift, sum, projection] = accumulators(kernel, 4);
     downRows(kernel, deltas.stride, column, (at) => {
       const [delta, n] = [o.load(at, deltas.base), o.load(at, normalized.base)];

@@ -9,6 +9,8 @@ export interface StepRange {
   /** Indices into `batches`. */
   readonly first: number;
   readonly end: number;
+  /** Without the help of other threads. */
+  readonly alone?: boolean;
 }
 
 /** Compiled training code with the state it works on. */

@@ -10,14 +10,22 @@ import { compiledModule } from './modules.ts';
 import type { Tile } from './product.ts';
 import type { Program, StepRange } from './program.ts';
 import { resultOffset, scalarOffset, wordOffset } from './scalars.ts';
+import { isWorthATeam, Team, type TeamOptions } from './team.ts';
 import { emitTiles, type TilesExports, type TilesOptions, tilesLayout } from './tiles.ts';
 
 const PAGE = 65536;
 /** Vectors may be read past the last number of the data. */
 const SLACK = 64;
 
-export function tilesOptions(plan: Plan, setup: TrainingSetup, data: Data, tile: Tile): TilesOptions {
+export function tilesOptions(
+  plan: Plan,
+  setup: TrainingSetup,
+  data: Data,
+  tile: Tile,
+  team?: TeamOptions,
+): TilesOptions {
   const clip = setup.clip_gradients;
+  const batch = Math.max(1, Math.min(setup.batch_size, data.rows));
   return {
     plan,
     rule: {
@@ -29,10 +37,11 @@ export function tilesOptions(plan: Plan, setup: TrainingSetup, data: Data, tile:
             ? { kind: 'value', limit: clip.max_value }
             : { kind: 'norm' },
     },
-    batch: Math.max(1, Math.min(setup.batch_size, data.rows)),
+    batch,
     mode: setup.arithmetic,
     tile,
     weighted: data.weights !== undefined,
+    shared: team !== undefined && isWorthATeam(plan, batch, team),
   };
 }
 
@@ -72,17 +81,27 @@ export class TilesProgram implements Program {
   readonly #words: Uint32Array;
   /** Indices of what is set or read at every step. */
   readonly #places: StepPlaces;
+  readonly #team: Team | null;
+  #threads = 1;
   #batchRows = -1;
   readonly #running: Float64Array;
   readonly #savedRunning: Float64Array;
 
-  constructor(plan: Plan, setup: TrainingSetup, data: Data, initial: InitialParameters, tile: Tile) {
+  constructor(
+    plan: Plan,
+    setup: TrainingSetup,
+    data: Data,
+    initial: InitialParameters,
+    tile: Tile,
+    team?: TeamOptions,
+  ) {
     this.#setup = setup;
-    this.#options = tilesOptions(plan, setup, data, tile);
+    this.#options = tilesOptions(plan, setup, data, tile, team);
     const layout = tilesLayout(this.#options);
     this.#layout = layout;
     const pages = Math.ceil(tilesMemory(this.#options, data) / PAGE);
-    this.#memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    const { shared } = this.#options;
+    this.#memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
     const module = compiledModule({ strategy: 'tiles', ...this.#options }, () => emitTiles(this.#options, layout));
     const instance = new WebAssembly.Instance(module, { engine: { memory: this.#memory } });
     this.#exports = instance.exports as unknown as TilesExports;
@@ -98,12 +117,20 @@ export class TilesProgram implements Program {
       initial,
       optimizer.entry.slots(optimizer.options).map((slot) => slot.initial),
     );
+    this.#team = shared && team ? new Team(module, this.#memory, instance.exports, layout, team) : null;
   }
 
-  run({ block, batches, first, end }: StepRange, losses: Float64Array): number {
+  /** How many threads carried out the last step. */
+  get threads(): number {
+    return this.#threads;
+  }
+
+  /** @throws {MemberLost} */
+  run({ block, batches, first, end, alone = false }: StepRange, losses: Float64Array): number {
     const { loss: lossAt } = this.#places;
     for (let index = first; index < end; index++) {
-      this.#step(batches, index, block.first_step + index, block.learning_rates[index]);
+      this.#prepareStep(batches, index, block.first_step + index, block.learning_rates[index]);
+      this.#step(batches.rows(index), alone ? null : this.#team);
       const loss = this.#numbers[lossAt];
       losses[index] = loss;
       if (loss - loss !== 0) return index - first + 1;
@@ -112,7 +139,7 @@ export class TilesProgram implements Program {
     return end - first;
   }
 
-  #step(batches: Batches, index: number, step: number, learningRate: number): void {
+  #prepareStep(batches: Batches, index: number, step: number, learningRate: number): void {
     const rows = batches.rows(index);
     const start = batches.start(index);
     for (let i = 0; i < rows; i++) this.#order[i] = batches.order[start + i];
@@ -123,11 +150,20 @@ export class TilesProgram implements Program {
     for (let i = 0; i < optimizer.length; i++) this.#numbers[optimizer[i].place] = scalars[optimizer[i].name];
     this.#words[stepLow] = step;
     this.#words[stepHigh] = Math.floor(step / 2 ** 32);
-    this.#exports.step(rows);
-    if (this.#exports.update === undefined) return;
-    this.#exports.squares?.(rows);
+  }
+
+  /** One step, together with whoever helps; what lies between the stages is done by this thread alone. */
+  #step(rows: number, team: Team | null): void {
+    const { step, squares, update } = this.#exports;
+    const together = team?.isReady ? team : null;
+    if (together === null) step(rows);
+    else together.carryOut('step', rows);
+    this.#threads = together?.threads ?? 1;
+    if (squares === undefined || update === undefined) return;
+    squares(rows);
     this.#setScalar('clip_factor', this.#clipFactor());
-    this.#exports.update(rows);
+    if (together === null) update(rows);
+    else together.carryOut('update', rows);
   }
 
   /** What depends on the number of rows in the batch and nothing else. */

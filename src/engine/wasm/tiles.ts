@@ -17,6 +17,7 @@ import { createLayout, type LayerLayout, type NetworkLayout, type Rows } from '.
 import { maskKernel } from './mask.ts';
 import { normalizeBackwardKernels, normalizeKernel } from './normalize.ts';
 import { outputKernel } from './output.ts';
+import { emitPhases } from './phases.ts';
 import type { Tile } from './product.ts';
 import { scalarNames } from './scalars.ts';
 import { checkKernel, lossKernel, penaltyKernel, squaresKernel } from './sums.ts';
@@ -30,6 +31,8 @@ export interface TilesOptions {
   readonly mode: ArithmeticMode;
   readonly tile: Tile;
   readonly weighted: boolean;
+  /** Whether several threads may carry out a step: the memory is shared, and the step also there in phases. */
+  readonly shared: boolean;
 }
 
 /** The functions of the module; each takes the number of rows. */
@@ -62,22 +65,42 @@ export function tilesLayout({ plan, rule, batch, tile, weighted }: TilesOptions)
   });
 }
 
+/** In pages: what a shared memory has to name, whatever it really takes. */
+const LARGEST_MEMORY = 65536;
+
 /** The bytes of the network's module; it imports its memory as `engine.memory`. */
 export function emitTiles(options: TilesOptions, layout: NetworkLayout): Uint8Array<ArrayBuffer> {
   const minimum = Math.ceil(layout.end / 65536);
-  const module = new ModuleBuilder({ module: 'engine', name: 'memory', minimum });
+  const module = new ModuleBuilder({
+    module: 'engine',
+    name: 'memory',
+    minimum,
+    ...(options.shared ? { shared: true, maximum: LARGEST_MEMORY } : {}),
+  });
   const context: KernelContext = { module, layout, mode: options.mode };
   const { rule } = options;
   const transposes = layout.layers.map((current) => transposeKernel(context, current));
   const { training, inference } = forward(context);
   const output = outputKernel(context);
   const outward = [gatherKernel(context), ...training, output, penaltyKernel(context)];
-  const step = [...outward, lossKernel(context), ...backward(context, rule)];
-  if (rule.clip.kind === 'norm') {
-    sequence(context, 'step', step);
+  const loss = lossKernel(context);
+  const inward = backward(context, rule);
+  const clipsNorm = rule.clip.kind === 'norm';
+  const end = clipsNorm ? [] : transposes;
+  sequence(context, 'step', [
+    ...outward,
+    loss,
+    ...inward.flatMap((layer) => [...layer.deltas, ...layer.gradients]),
+    ...end,
+  ]);
+  const [deltas, gradients] = [inward.flatMap((layer) => layer.deltas), inward.flatMap((layer) => layer.gradients)];
+  if (options.shared) emitPhases(context, 'step', [...outward, ...deltas, loss, ...gradients, ...end]);
+  if (clipsNorm) {
     squaresKernel(context, 'squares');
-    sequence(context, 'update', [updateKernel(context, rule), ...transposes]);
-  } else sequence(context, 'step', [...step, ...transposes]);
+    const update = [updateKernel(context, rule), ...transposes];
+    sequence(context, 'update', update);
+    if (options.shared) emitPhases(context, 'update', update);
+  }
   sequence(context, 'infer', inference);
   sequence(context, 'rowLosses', [output]);
   sequence(context, 'refresh', transposes);
@@ -141,18 +164,29 @@ function forwardLayer(context: KernelContext, below: Rows, current: LayerLayout,
   };
 }
 
-/** From the last layer's δ down: the layer below's δ first, since the update changes the weights it needs. */
-function backward(context: KernelContext, rule: UpdateRule): (KernelFunction | null)[] {
+interface BackwardKernels {
+  /** δ of this layer's product, then of the layer below. */
+  readonly deltas: readonly (KernelFunction | null)[];
+  /** Gradients of this layer, and the updates by them. */
+  readonly gradients: readonly (KernelFunction | null)[];
+}
+
+/** From the last layer down: the layer below's δ first, since the update changes the weights it needs. */
+function backward(context: KernelContext, rule: UpdateRule): BackwardKernels[] {
   const { layers, inputs } = context.layout;
-  return layers.toReversed().flatMap((current) => {
+  return layers.toReversed().map((current) => {
     const index = layers.indexOf(current);
     const below = index === 0 ? null : layers[index - 1];
-    return [
-      ...normalizeBackwardKernels(context, current, rule),
-      below && propagateKernel(context, current, below),
-      below && hiddenDeltaKernel(context, below),
-      weightGradientKernel(context, below?.outputs ?? inputs, current, rule),
-      biasGradientKernel(context, current, rule),
-    ];
+    return {
+      deltas: [
+        ...normalizeBackwardKernels(context, current, rule),
+        below && propagateKernel(context, current, below),
+        below && hiddenDeltaKernel(context, below),
+      ],
+      gradients: [
+        weightGradientKernel(context, below?.outputs ?? inputs, current, rule),
+        biasGradientKernel(context, current, rule),
+      ],
+    };
   });
 }

@@ -1,8 +1,8 @@
 /** Refreshes the transposed weights after an update. */
 import type { FunctionBuilder, Index } from './assembler.ts';
 import type { Expression, Lanes } from './expression.ts';
-import { addColumnsKernel, type KernelContext, type KernelFunction, shareOf } from './kernel.ts';
-import { type LayerLayout, type Panels, panelsIn } from './layout.ts';
+import { addColumnsKernel, type KernelContext, type KernelFunction, shareOfPanels } from './kernel.ts';
+import type { LayerLayout, Panels } from './layout.ts';
 import { emitPanels, type Range } from './product.ts';
 
 /** The part of a matrix that one pair of panels has in common. */
@@ -22,7 +22,7 @@ export function transposeKernel(context: KernelContext, current: LayerLayout): K
   return addColumnsKernel(context, (kernel) => {
     const { f, o } = kernel;
     const [p, q] = [f.local('i32'), f.local('i32')];
-    const own = shareOf(kernel, panelsIn(weights));
+    const own = shareOfPanels(kernel, weights);
     forPanels(f, q, transposed, weights.inner, undefined, (inputWidth, inputs) =>
       forPanels(f, p, weights, transposed.inner, own, (unitWidth, units) =>
         emitBlock(f, o, context, weights, transposed, [p, q], { unitWidth, inputWidth, units, inputs }),

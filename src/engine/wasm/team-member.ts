@@ -1,0 +1,25 @@
+/** A thread that helps another one with the steps of its network. */
+
+import { phasesOf } from './phases.ts';
+import { changeState, leaderCell, memberCell, raiseSignal, type TeamWork, waitForSignal } from './team-cells.ts';
+
+/** Carries out what the leader gives to the member at this place, until it is recalled or the team is disbanded. */
+export function serveTeam({ module, memory, cells }: TeamWork, member: number): void {
+  const cell = (name: Parameters<typeof memberCell>[1]) => memberCell(member, name);
+  const [signal, given, done, work] = [cell('signal'), cell('given'), cell('done'), cell('arguments')];
+  const phases = phasesOf(new WebAssembly.Instance(module, { engine: { memory } }).exports);
+  Atomics.store(cells, done, Atomics.load(cells, given));
+  changeState(cells, member, 'absent', 'ready');
+  raiseSignal(cells, leaderCell('signal'));
+  for (;;) {
+    const seen = Atomics.load(cells, signal);
+    if (Atomics.load(cells, leaderCell('disbanded')) !== 0) return;
+    const number = Atomics.load(cells, given);
+    if (number !== Atomics.load(cells, done)) {
+      phases[Atomics.load(cells, cell('phase'))].run(cells[work], cells[work + 1], cells[work + 2]);
+      Atomics.store(cells, done, number);
+      raiseSignal(cells, leaderCell('signal'));
+    } else if (Atomics.load(cells, cell('leave')) !== 0 && changeState(cells, member, 'ready', 'absent')) return;
+    else waitForSignal(cells, signal, seen);
+  }
+}
