@@ -14,6 +14,7 @@ import { jobRoutes } from '../routes/jobs.ts';
 import { networkRoutes } from '../routes/networks.ts';
 import { operationRoutes } from '../routes/operations.ts';
 import type { Routes } from '../routes/plugin.ts';
+import { postMortemRoutes } from '../routes/post-mortems.ts';
 import type { Config } from './config.ts';
 import { ProblemError } from './errors.ts';
 import { requireApiKey } from './http/authentication.ts';
@@ -36,6 +37,7 @@ const routes: readonly Routes[] = [
   jobRoutes,
   jobChangeRoutes,
   jobResultRoutes,
+  postMortemRoutes,
   gradientRoutes,
   catalogRoutes,
   operationRoutes,

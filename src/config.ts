@@ -71,6 +71,16 @@ export const limits = {
     error: 'limit_exceeded',
     description: 'Multiply-adds of one explained, checked or audited gradient.',
   },
+  max_replay_work: {
+    default: 200_000_000_000,
+    error: 'limit_exceeded',
+    description: 'Multiply-adds that may be trained again to explain a step or a failure of a job.',
+  },
+  max_replays: {
+    default: 32,
+    error: 'too_many_requests',
+    description: 'Explanations by replay that wait or are under way.',
+  },
   max_event_streams: { default: 1_000, error: 'too_many_requests', description: 'Open server-sent event streams.' },
 } as const satisfies Record<string, Limit>;
 

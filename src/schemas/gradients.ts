@@ -47,7 +47,7 @@ export const gradientsInput = z
 export type GradientsInput = z.output<typeof gradientsInput>;
 
 const vector = z.array(finiteOrNot);
-const layerGradients = z
+export const layerGradients = z
   .strictObject({
     weights: z.array(vector),
     biases: vector.optional(),
@@ -55,7 +55,7 @@ const layerGradients = z
     beta: vector.optional(),
   })
   .meta({ id: 'LayerGradients', description: 'dLoss/d of each tensor of a layer, in its shape.' });
-const explainedTensor = z
+export const explainedTensor = z
   .strictObject({
     layer: layerNumber.optional(),
     shape: z.array(z.int()),

@@ -39,7 +39,7 @@ const best = z
   .strictObject({ monitor: z.string(), value: finiteOrNot, epoch: z.int(), step: z.int() })
   .meta({ id: 'JobBest', description: 'The best value of the watched series so far.' });
 
-const jobError = z
+export const jobError = z
   .looseObject({
     code: z.string(),
     message: z.string(),

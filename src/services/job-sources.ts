@@ -1,12 +1,14 @@
 /** What a job refers to: the rows of stored data sets, and the parameters that it starts from. */
 
 import type { Plan } from '../engine/backend.ts';
-import type { Parameters } from '../engine/definition.ts';
+import type { NetworkDefinition, Parameters } from '../engine/definition.ts';
 import type { LossName, LossSpec } from '../engine/losses.ts';
 import { fromWire, ParameterShapeError } from '../engine/parameters.ts';
-import type { InitialParameters } from '../engine/plan.ts';
+import { type InitialParameters, plan } from '../engine/plan.ts';
 import type { Problem } from '../errors.ts';
 import type { JobInput } from '../schemas/job.ts';
+import type { JobRecord, Store } from '../store/store.ts';
+import { decodeArrays, type NamedArrays } from './array-blob.ts';
 import type { LabelledRows } from './data-checks.ts';
 import type { KeptRequest } from './job-request.ts';
 
@@ -117,4 +119,22 @@ export function readParameters(
     }
     return null;
   }
+}
+
+/** The numbers that a job is trained with: its own copy, and the rows of its data set. */
+export async function readArrays(
+  store: Pick<Store, 'blobs'>,
+  datasets: DatasetSource,
+  job: JobRecord,
+): Promise<NamedArrays> {
+  const blob = job.data_key === null ? undefined : await store.blobs.get(job.data_key);
+  if (job.data_key !== null && blob === undefined) throw new Error(`the data of ${job.id} are gone`);
+  const own = blob === undefined ? {} : decodeArrays(blob);
+  if (job.dataset_id === null) return own;
+  const { sample_weights } = job.request as KeptRequest;
+  const column = typeof sample_weights === 'string' ? sample_weights : undefined;
+  const rows = await datasets.load(job.dataset_id, readerOf(plan(job.network as NetworkDefinition)), column);
+  if (rows === undefined) throw new Error(`the data set ${job.dataset_id} is gone`);
+  const weights = rows.weights ?? null;
+  return { ...own, inputs: rows.inputs.values, targets: rows.targets.values, ...(weights && { weights }) };
 }

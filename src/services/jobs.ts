@@ -1,7 +1,6 @@
 /** Jobs as the routes use them: created, shown, moved, read and asked. */
 import type { Limits } from '../config.ts';
 import type { NetworkDefinition } from '../engine/definition.ts';
-import { plan } from '../engine/plan.ts';
 import { ProblemError } from '../errors.ts';
 import { toTimestamp, type WirePage } from '../schemas/common.ts';
 import type { WireEvent } from '../schemas/events.ts';
@@ -17,11 +16,12 @@ import {
 } from '../schemas/job-view.ts';
 import type { LayerStatistics } from '../schemas/layers.ts';
 import type { EvaluateInput, Evaluation } from '../schemas/prediction.ts';
+import type { StepQuery } from '../schemas/step.ts';
 import type { JobRecord, Store } from '../store/store.ts';
 import type { RunHandle, RunHandlers, TrainingPool } from '../training/pool.ts';
+import { createPostMortems } from '../training/post-mortem/thread.ts';
 import type { LearningRateChange } from '../training/request.ts';
 import { isTerminal, type JobAction } from '../training/states.ts';
-import { decodeArrays, type NamedArrays } from './array-blob.ts';
 import { digestOf } from './digest.ts';
 import { followJob, type StreamItem, waitForJob, wireEvent } from './event-stream.ts';
 import { JobFeed } from './feed.ts';
@@ -31,7 +31,7 @@ import { actOn, removeJob, requireJob } from './job-actions.ts';
 import { type CreatedJob, type CreationOptions, createJob, putJob } from './job-creation.ts';
 import { patchJob } from './job-patch.ts';
 import { type KeptRequest, runRequest } from './job-request.ts';
-import { type DatasetSource, readerOf } from './job-sources.ts';
+import { type DatasetSource, readArrays } from './job-sources.ts';
 import { stateOf } from './job-transitions.ts';
 import { summaryOf, urlsOf, viewOf } from './job-view.ts';
 import { readLayers } from './layer-frames.ts';
@@ -40,6 +40,7 @@ import { Models } from './models.ts';
 import { parametersJson } from './parameters.ts';
 import { evaluate, predict } from './predictions.ts';
 import { Scheduler } from './scheduler.ts';
+import { explainStep } from './step-explanations.ts';
 
 export interface JobsContext {
   readonly store: Store;
@@ -83,6 +84,8 @@ export interface Jobs {
   /** JSON text. */
   predict(id: string, inputs: readonly unknown[]): Promise<string>;
   evaluate(id: string, input: EvaluateInput): Promise<Evaluation>;
+  /** A step of a job that has ended: JSON text, or the worked derivation as Markdown. */
+  explainStep(id: string, step: number, query: StepQuery, derivation: boolean): Promise<Tagged<string>>;
   /** Takes up what was left behind, and begins to train. */
   start(): Promise<void>;
   /** Saves every run and ends the pool; the store stays open. */
@@ -93,7 +96,8 @@ export function createJobs({ store, pool, datasets, limits, log, now = Date.now 
   const feed = new JobFeed();
   const models = new Models(store);
   const scheduler = new Scheduler({ store, pool, feed, log, now, start: startRun });
-  const context = { store, pool, datasets, limits, models, feed, scheduler, now };
+  const postMortems = createPostMortems();
+  const context = { store, pool, datasets, limits, models, feed, scheduler, postMortems, now };
   const live = (id: string) => scheduler.runOf(id)?.live ?? null;
   let streams = 0;
   let housekeeping: Housekeeping | undefined;
@@ -212,27 +216,14 @@ export function createJobs({ store, pool, datasets, limits, log, now = Date.now 
     },
     predict: (id, inputs) => predict(context, id, inputs),
     evaluate: (id, input) => evaluate(context, id, input),
+    explainStep: (id, step, query, derivation) => explainStep(context, id, step, query, derivation),
     async start() {
       await scheduler.start();
       housekeeping = startHousekeeping(store, log, now);
     },
     async close() {
       feed.close();
-      await Promise.all([scheduler.close(), housekeeping?.close()]);
+      await Promise.all([scheduler.close(), housekeeping?.close(), postMortems.close()]);
     },
   };
-}
-
-/** The numbers that a job is trained with: its own copy, and the rows of its data set. */
-async function readArrays(store: Store, datasets: DatasetSource, job: JobRecord): Promise<NamedArrays> {
-  const blob = job.data_key === null ? undefined : await store.blobs.get(job.data_key);
-  if (job.data_key !== null && blob === undefined) throw new Error(`the data of ${job.id} are gone`);
-  const own = blob === undefined ? {} : decodeArrays(blob);
-  if (job.dataset_id === null) return own;
-  const { sample_weights } = job.request as KeptRequest;
-  const column = typeof sample_weights === 'string' ? sample_weights : undefined;
-  const rows = await datasets.load(job.dataset_id, readerOf(plan(job.network as NetworkDefinition)), column);
-  if (rows === undefined) throw new Error(`the data set ${job.dataset_id} is gone`);
-  const weights = rows.weights ?? null;
-  return { ...own, inputs: rows.inputs.values, targets: rows.targets.values, ...(weights && { weights }) };
 }

@@ -107,6 +107,16 @@ export class Run {
     return this.#monitor.state.best;
   }
 
+  /** The rows as they reach the network: split and scaled. */
+  get prepared(): PreparedData {
+    return this.#prepared;
+  }
+
+  /** What the next step is going to train on. */
+  get next(): DivergencePlace {
+    return this.#placeOfNextStep(this.#rates.next(this.#step, 1)[0]);
+  }
+
   /** Samples behind the given step, counted from the start of the run. */
   samplesAt(step: number): number {
     const { rows, steps_per_epoch } = this.#batches;

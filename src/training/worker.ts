@@ -1,10 +1,9 @@
 /** Entry of a worker thread: takes one request after the other. */
-import { readlinkSync } from 'node:fs';
-import { setPriority } from 'node:os';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { createBackend } from '../engine/backends.ts';
 import { codedError } from './coded-error.ts';
 import { Inference } from './inference.ts';
+import { lowerPriority } from './priority.ts';
 import type { FromWorker, RunEnd, ToWorker, WorkerOptions } from './protocol.ts';
 import type { CreateBackend } from './run.ts';
 import { Session } from './session.ts';
@@ -37,15 +36,6 @@ function answer({ id, model, question }: ToWorker & { readonly type: 'question' 
   }
 }
 
-/** On Linux a thread has a priority of its own: lowered, training leaves the processor to the API when it needs it. */
-function lowerPriority(): void {
-  try {
-    setPriority(Number(readlinkSync('/proc/thread-self').split('/').at(-1)), options.niceness);
-  } catch {
-    // Another system, or not allowed: training competes at normal priority.
-  }
-}
-
 port.on('message', (message: ToWorker) => {
   if (message.type === 'run') send({ type: 'ended', end: carryOut(message) });
   if (message.type === 'learn_model') inference.learn(message.model, message.learned);
@@ -53,5 +43,5 @@ port.on('message', (message: ToWorker) => {
   if (message.type === 'question') send(answer(message));
 });
 
-if (options.niceness !== 0) lowerPriority();
+lowerPriority(options.niceness);
 send({ type: 'online' });

@@ -1,9 +1,11 @@
 /** One backward pass as an answer: every tensor with its shape and the formula that made it. */
 import type { Exercise } from '../../engine/audit/hypotheses.ts';
 import type { FloatArray } from '../../engine/backend.ts';
+import { globalNorm } from '../../engine/clipping.ts';
 import { toWire as parametersToWire } from '../../engine/parameters.ts';
 import { backwardPass, type Gradients } from '../../engine/reference/backward.ts';
 import type { LayerPass } from '../../engine/reference/pass.ts';
+import { formulas } from '../../engine/worked-derivation.ts';
 import { toWire } from '../../schemas/common.ts';
 import type { explainable, GradientsView } from '../../schemas/gradients.ts';
 
@@ -15,22 +17,6 @@ export const rowsOnWire = (values: FloatArray, columns: number) =>
   Array.from({ length: values.length / columns }, (_, row) =>
     Array.from(values.subarray(row * columns, (row + 1) * columns), toWire),
   );
-
-/** L2 norm of all entries. */
-export function globalNorm(values: FloatArray): number {
-  let sum = 0;
-  for (const value of values) sum += value * value;
-  return Math.sqrt(sum);
-}
-
-/** The line of the pass that filled a tensor of layer l of L. */
-export const formulas: Readonly<
-  Record<'pre_activations' | 'activations' | 'deltas', (layer: number, last: number) => string>
-> = {
-  pre_activations: (l) => `z${l} = W${l}·${l === 1 ? 'x' : `a${l - 1}`} + b${l}`,
-  activations: (l) => `a${l} = f${l}(z${l})`,
-  deltas: (l, last) => (l === last ? `δ${l} = dLoss/dz${l}` : `δ${l} = (W${l + 1}ᵀ·δ${l + 1}) ∘ f${l}′(z${l})`),
-};
 
 export function explain(exercise: Exercise, include: readonly Included[], notes: readonly string[]): GradientsView {
   const { plan, data } = exercise;

@@ -3,6 +3,7 @@ import type { Limits } from '../../config.ts';
 import { checkGradients, checkPasses, checkThreshold } from '../../engine/gradient-check.ts';
 import { bugNames } from '../../engine/reference/bugs.ts';
 import { definedPairs, selfTestRow } from '../../engine/self-test.ts';
+import { workedDerivation } from '../../engine/worked-derivation.ts';
 import { toWire } from '../../schemas/common.ts';
 import type {
   GradientAuditInput,
@@ -14,9 +15,8 @@ import type {
   SelfTestView,
 } from '../../schemas/gradients.ts';
 import { auditView } from './audit-view.ts';
-import { derivation } from './derivation.ts';
 import { admit } from './exercise.ts';
-import { explain } from './explain.ts';
+import { explain, runPass } from './explain.ts';
 
 export interface Gradients {
   explain(input: GradientsInput): GradientsView;
@@ -37,7 +37,8 @@ export function createGradients(limits: Limits): Gradients {
       return explain(exercise, input.include, notes);
     },
     derive(input) {
-      return derivation(admit(input, limits, () => 1));
+      const { exercise, notes } = admit(input, limits, () => 1);
+      return workedDerivation({ title: 'Backpropagation, step by step', gradients: runPass(exercise), notes });
     },
     check(input) {
       const { exercise, notes } = admit(input, limits, checkPasses);

@@ -1,0 +1,108 @@
+/** The explanation of one step of a small job, as the documentation shows it; a test holds it to the schema. */
+export const stepExamples = {
+  third_step: {
+    job_id: 'job_0198c5d2-7a3e-7bc1-9f00-5d3c1c0a8e21',
+    step: 3,
+    epoch: 2,
+    batch: 1,
+    rows: [2, 0],
+    learning_rate: 0.5,
+    loss: 0.4360390263780458,
+    error: null,
+    precision: 'float64',
+    arithmetic: 'fused',
+    gradient_norm: 0.369711780145354,
+    clipping: null,
+    layers: [
+      {
+        layer: 1,
+        activation: 'sigmoid',
+        units: 1,
+        pre_activations: {
+          abs_max: 1.0700147634468296,
+          mean: -0.6586036496546538,
+          std: 0.41141111379217576,
+          zero_fraction: 0,
+          non_finite: 0,
+        },
+        activations: {
+          abs_max: 0.43851463191352297,
+          mean: 0.34695745424841307,
+          std: 0.09155717766510993,
+          zero_fraction: 0,
+          non_finite: 0,
+        },
+        deltas: {
+          abs_max: 0.2192573159567615,
+          mean: 0.17347872712420653,
+          std: 0.04577858883255498,
+          zero_fraction: 0,
+          non_finite: 0,
+        },
+        tensors: [
+          {
+            tensor: 'weights',
+            shape: [1, 2],
+            parameters: {
+              abs_max: 1.2441564485607488,
+              mean: 0.21066711048819864,
+              std: 1.03348933807255,
+              zero_fraction: 0,
+              non_finite: 0,
+            },
+            gradients: {
+              abs_max: 0.12770013829165155,
+              mean: 0.06385006914582578,
+              std: 0.06385006914582578,
+              zero_fraction: 0.5,
+              non_finite: 0,
+            },
+            updates: {
+              abs_max: 0.0638500691458258,
+              mean: -0.0319250345729129,
+              std: 0.0319250345729129,
+              zero_fraction: 0.5,
+              non_finite: 0,
+            },
+            update_ratio: 0.04280555215467592,
+          },
+          {
+            tensor: 'biases',
+            shape: [1],
+            parameters: {
+              abs_max: 0.24719253586247805,
+              mean: -0.24719253586247805,
+              std: 0,
+              zero_fraction: 0,
+              non_finite: 0,
+            },
+            gradients: {
+              abs_max: 0.34695745424841307,
+              mean: 0.34695745424841307,
+              std: 0,
+              zero_fraction: 0,
+              non_finite: 0,
+            },
+            updates: {
+              abs_max: 0.1734787271242065,
+              mean: -0.1734787271242065,
+              std: 0,
+              zero_fraction: 0,
+              non_finite: 0,
+            },
+            update_ratio: 0.7017959766419438,
+          },
+        ],
+      },
+    ],
+    deltas: [
+      {
+        layer: 1,
+        shape: [2, 1],
+        formula: '\u03b41 = dLoss/dz1',
+        values: [[0.12770013829165155], [0.2192573159567615]],
+      },
+    ],
+    replay: { from_step: 0, steps: 3, compared: 3, bit_identical: true },
+  },
+};

@@ -1,0 +1,158 @@
+/** Post-mortems of jobs that have ended: found, bounded, asked for once and kept. */
+import type { Limits } from '../config.ts';
+import type { Plan } from '../engine/backend.ts';
+import type { NetworkDefinition } from '../engine/definition.ts';
+import { plan } from '../engine/plan.ts';
+import { ProblemError } from '../errors.ts';
+import type { BlobInfo } from '../store/blobs.ts';
+import { type CheckpointRecord, type JobRecord, jobPrefix, type Store } from '../store/store.ts';
+import { replayedStepCost } from '../training/post-mortem/cost.ts';
+import type { PostMortemQuestions, QuestionName } from '../training/post-mortem/protocol.ts';
+import type { RecordedLosses } from '../training/post-mortem/replay.ts';
+import type { PostMortems } from '../training/post-mortem/thread.ts';
+import type { DivergedError, RunRequest } from '../training/request.ts';
+import { isTerminal } from '../training/states.ts';
+import { requireJob, wrongState } from './job-actions.ts';
+import { type KeptRequest, runRequest } from './job-request.ts';
+import { type DatasetSource, readArrays } from './job-sources.ts';
+import { stateOf } from './job-transitions.ts';
+import { effectiveChanges } from './learning-rate-changes.ts';
+import { over } from './networks.ts';
+
+export interface PostMortemContext {
+  readonly store: Store;
+  readonly datasets: DatasetSource;
+  readonly limits: Limits;
+  readonly postMortems: PostMortems;
+}
+
+/** Raised whenever an answer would come out differently: what was kept before is then computed again. */
+const answerVersion = 1;
+/** Answers that are kept of one job, the newest. */
+const keptAnswers = 64;
+/** Losses before the step of interest that a replay is held against; equal bits in all of them are no accident. */
+const comparedLosses = 1_000;
+
+/** A job that has ended, with all that its run can be replayed from. */
+export interface EndedJob {
+  readonly job: JobRecord;
+  readonly plan: Plan;
+  /** The last step that began: of a diverged job the one that was not carried out. */
+  readonly last_step: number;
+  /** Highest step first. */
+  readonly checkpoints: readonly CheckpointRecord[];
+  /** Of one step, by the back end that has trained the job. */
+  readonly step_cost: number;
+}
+
+/** @throws {ProblemError} `not_found`, or `wrong_state` while the job has not ended */
+export async function endedJob({ store }: Pick<PostMortemContext, 'store'>, id: string): Promise<EndedJob> {
+  const job = await requireJob(store, id);
+  if (!isTerminal(stateOf(job))) {
+    throw wrongState(job, `The job is ${job.state}; it is explained when it has ended.`);
+  }
+  const checkpoints = await store.checkpoints.list(id);
+  const planned = plan(job.network as NetworkDefinition);
+  const { batch_size, data } = job.request as KeptRequest;
+  const step_cost = replayedStepCost(planned, Math.min(batch_size, data.rows), job.backend);
+  const last_step = divergenceOf(job)?.step ?? checkpoints[0]?.step ?? 0;
+  return { job, plan: planned, last_step, checkpoints, step_cost };
+}
+
+export function divergenceOf({ stop_reason, error }: JobRecord): DivergedError | null {
+  return stop_reason === 'diverged' ? (error as DivergedError) : null;
+}
+
+/** The newest checkpoint with at most so many steps behind it; null: the initial parameters. */
+export function checkpointUpTo({ checkpoints }: EndedJob, step: number): CheckpointRecord | null {
+  return checkpoints.find((checkpoint) => checkpoint.step <= step) ?? null;
+}
+
+/** The bytes of a checkpoint. */
+export async function bytesOf({ store }: Pick<PostMortemContext, 'store'>, record: CheckpointRecord) {
+  const bytes = await store.blobs.get(record.blob_key);
+  if (bytes !== undefined) return bytes;
+  throw new ProblemError('unavailable', 'The checkpoint is being replaced.', { retry_after: 1 });
+}
+
+/** The request as the run was given it, with every change of its learning rate. */
+export async function requestOf({ store, datasets }: PostMortemContext, { job }: EndedJob): Promise<RunRequest> {
+  const arrays = await readArrays(store, datasets, job);
+  const changes = effectiveChanges(await store.jobs.learningRates(job.id));
+  return runRequest(job.network as NetworkDefinition, job.request as KeptRequest, arrays, changes);
+}
+
+/** The recorded losses of the steps from `first` (1-based) to `last`, as far as there are any. */
+export async function recordedLosses(
+  { store }: Pick<PostMortemContext, 'store'>,
+  job_id: string,
+  last: number,
+  first: number = Math.max(1, last - comparedLosses + 1),
+): Promise<RecordedLosses> {
+  const losses = new Float64Array(Math.max(0, last - first + 1));
+  let end = 0;
+  for await (const chunk of store.points.chunks(job_id, 'step', { from: first, to: last })) {
+    const from = Math.max(first, chunk.first);
+    const to = Math.min(last, chunk.first + chunk.count - 1);
+    losses.set(chunk.series.loss.subarray(from - chunk.first, to - chunk.first + 1), from - first);
+    end = to - first + 1;
+  }
+  return { first_step: first, losses: losses.subarray(0, end) };
+}
+
+/** Refuses a replay that would take too long, and says what would make it possible. */
+export function refuseOverlong(limits: Limits, steps: number, { step_cost }: EndedJob, from: number): void {
+  const [problem] = over(limits, 'max_replay_work', steps * step_cost, '{step}', '', '');
+  if (problem === undefined) return;
+  const reachable = from + Math.floor(limits.max_replay_work / step_cost);
+  const detail = `Replaying ${steps} steps from ${from === 0 ? 'the start' : `the checkpoint of step ${from}`} would take ${steps * step_cost} multiply-adds; the limit max_replay_work is ${limits.max_replay_work}, which reaches to step ${reachable}. A job with "checkpoint": {"every_epochs": n} can be explained from nearer.`;
+  throw new ProblemError('limit_exceeded', detail, { errors: [{ ...problem, detail }], limit: problem.limit });
+}
+
+/** What is under way, by the key of its answer: whoever asks for the same waits for it, too. */
+const underWay = new WeakMap<PostMortems, Map<string, Promise<string>>>();
+
+/**
+ * The answer to a question about an ended job: the kept one, or a new one, which is then kept.
+ * @param name of the answer among those of the job
+ */
+export async function keptAnswer<Q extends QuestionName>(
+  { store, limits, postMortems }: PostMortemContext,
+  job_id: string,
+  name: string,
+  question: Q,
+  prepare: () => Promise<PostMortemQuestions[Q]>,
+): Promise<string> {
+  const prefix = `${jobPrefix(job_id)}post-mortem/`;
+  const key = `${prefix}${name}.v${answerVersion}`;
+  const waiting = underWay.get(postMortems) ?? new Map<string, Promise<string>>();
+  underWay.set(postMortems, waiting);
+  const kept = waiting.get(key) ?? (await store.blobs.get(key));
+  if (kept !== undefined) return kept instanceof Promise ? kept : Buffer.from(kept).toString('utf8');
+  return waiting.get(key) ?? compute();
+
+  async function compute(): Promise<string> {
+    const value = limits.max_replays;
+    if (waiting.size >= value) {
+      const limit = { name: 'max_replays', value };
+      throw new ProblemError('too_many_requests', 'Too many explanations are under way.', { limit, retry_after: 5 });
+    }
+    const computed = ask().finally(() => waiting.delete(key));
+    waiting.set(key, computed);
+    return computed;
+  }
+
+  async function ask(): Promise<string> {
+    const text = await postMortems.ask(question, await prepare());
+    await store.blobs.put(key, Buffer.from(text));
+    await forgetOldest(store, prefix);
+    return text;
+  }
+}
+
+async function forgetOldest({ blobs }: Store, prefix: string): Promise<void> {
+  const found: BlobInfo[] = [];
+  for await (const blob of blobs.list(prefix)) found.push(blob);
+  found.sort((a, b) => b.written_at - a.written_at);
+  for (const { key } of found.slice(keptAnswers)) await blobs.delete(key);
+}
