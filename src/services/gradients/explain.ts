@@ -5,9 +5,9 @@ import { globalNorm } from '../../engine/clipping.ts';
 import { toWire as parametersToWire } from '../../engine/parameters.ts';
 import { backwardPass, type Gradients } from '../../engine/reference/backward.ts';
 import type { LayerPass } from '../../engine/reference/pass.ts';
-import { formulas } from '../../engine/worked-derivation.ts';
 import { toWire } from '../../schemas/common.ts';
 import type { explainable, GradientsView } from '../../schemas/gradients.ts';
+import { formulas } from '../../training/worked-derivation.ts';
 
 type Included = (typeof explainable)[number];
 

@@ -3,7 +3,6 @@ import type { Limits } from '../../config.ts';
 import { checkGradients, checkPasses, checkThreshold } from '../../engine/gradient-check.ts';
 import { bugNames } from '../../engine/reference/bugs.ts';
 import { definedPairs, selfTestRow } from '../../engine/self-test.ts';
-import { workedDerivation } from '../../engine/worked-derivation.ts';
 import { toWire } from '../../schemas/common.ts';
 import type {
   GradientAuditInput,
@@ -14,6 +13,7 @@ import type {
   GradientsView,
   SelfTestView,
 } from '../../schemas/gradients.ts';
+import { workedDerivation } from '../../training/worked-derivation.ts';
 import { auditView } from './audit-view.ts';
 import { admit } from './exercise.ts';
 import { explain, runPass } from './explain.ts';

@@ -1,9 +1,9 @@
 /** A pass as a worked derivation in Markdown, with the numbers in it, to be followed by hand. */
-import type { FloatArray } from './backend.ts';
-import { globalNorm } from './clipping.ts';
-import { trainedTensors } from './parameters.ts';
-import type { Gradients } from './reference/backward.ts';
-import type { LayerPass } from './reference/pass.ts';
+import type { FloatArray } from '../engine/backend.ts';
+import { globalNorm } from '../engine/clipping.ts';
+import { trainedTensors } from '../engine/parameters.ts';
+import type { Gradients } from '../engine/reference/backward.ts';
+import type { LayerPass } from '../engine/reference/pass.ts';
 
 /** The line of the pass that filled a tensor of layer l of L. */
 export const formulas: Readonly<
