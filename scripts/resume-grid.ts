@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Precision } from '../src/engine/definition.ts';
 import { optimizers } from '../src/engine/optimizers.ts';
 import { decodeCheckpoint, encodeCheckpoint } from '../src/training/checkpoint.ts';
+import type { Frame } from '../src/training/layer-statistics.ts';
 import type { EpochPoints, RunNote, RunRequest } from '../src/training/request.ts';
 import { Run } from '../src/training/run.ts';
 import { namesOf } from '../src/training/states.ts';
@@ -85,16 +86,20 @@ function requestOf({ optimizer, dropout, shuffle, shortLastBatch, precision }: C
 interface Stretch {
   readonly losses: number[];
   readonly epochs: EpochPoints[];
+  readonly frames: Frame[];
   readonly notes: RunNote[];
 }
 
+const nothing: Stretch = { losses: [], epochs: [], frames: [], notes: [] };
+
 /** Trains to a step, in blocks of at most so many. */
 function train(run: Run, until: number, block: number): Stretch {
-  const stretch: Stretch = { losses: [], epochs: [], notes: [] };
+  const stretch: Stretch = structuredClone(nothing);
   while (run.end === null && run.cursor.step < until) {
-    const { steps, epochs: ended, notes } = run.advance(Math.min(block, until - run.cursor.step));
+    const { steps, epochs: ended, frames, notes } = run.advance(Math.min(block, until - run.cursor.step));
     stretch.losses.push(...steps.losses);
     for (const [index, step] of ended.steps.entries()) stretch.epochs.push(oneEpoch(ended, index, step));
+    stretch.frames.push(...frames);
     stretch.notes.push(...notes);
   }
   return stretch;
@@ -109,6 +114,7 @@ function oneEpoch({ first_epoch, series }: EpochPoints, index: number, step: num
 const join = (a: Stretch, b: Stretch): Stretch => ({
   losses: [...a.losses, ...b.losses],
   epochs: [...a.epochs, ...b.epochs],
+  frames: [...a.frames, ...b.frames],
   notes: [...a.notes, ...b.notes],
 });
 
@@ -121,7 +127,7 @@ export function stepsThatDiffer(cell: Cell): number[] {
   const history = train(whole, stepsOfRun, stepsOfRun);
   const bytes = Buffer.from(bytesOf(whole));
   const interrupted = new Run(request, null);
-  let before: Stretch = { losses: [], epochs: [], notes: [] };
+  let before = nothing;
   const differing: number[] = [];
   for (let step = 0; step <= stepsOfRun; step++) {
     before = join(before, train(interrupted, step, 1));

@@ -53,6 +53,8 @@ interface Outcome {
   readonly job: Readonly<Record<string, Answer>>;
   readonly steps: readonly Answer[];
   readonly epochs: readonly Answer[];
+  /** The statistics of the layers over time. */
+  readonly layers: Answer;
 }
 
 const comparedFields = [
@@ -70,7 +72,8 @@ async function outcomeOf(client: Client, id: string): Promise<Outcome> {
   const job = await client.get(`/v1/jobs/${id}`);
   const compared = Object.fromEntries(comparedFields.map((field) => [field, job[field]]));
   const [steps, epochs] = [await client.history(id, 'step'), await client.history(id, 'epoch')];
-  return { job: { ...compared, step: job.progress.step, epoch: job.progress.epoch }, steps, epochs };
+  const layers = await client.get(`/v1/jobs/${id}/layers`);
+  return { job: { ...compared, step: job.progress.step, epoch: job.progress.epoch }, steps, epochs, layers };
 }
 
 /** One pass over all jobs with keys of its own. */

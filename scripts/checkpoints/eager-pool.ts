@@ -49,9 +49,9 @@ export function createEagerPool({ workers, rest_at_step, onSaved }: EagerPoolOpt
 
 /** One step and its checkpoint, reported as a worker reports them. */
 async function save(run: Run, handlers: RunHandlers): Promise<void> {
-  const { steps, epochs, notes } = run.advance(1);
+  const advance = run.advance(1);
   const { cursor, best } = run;
-  await handlers.onProgress({ cursor, best, steps, epochs, notes, samples_per_second: 0 });
+  await handlers.onProgress({ cursor, best, ...advance, samples_per_second: 0 });
   const bytes = encodeCheckpoint(run.checkpoint());
   await handlers.onCheckpoint({ reason: 'periodic', step: cursor.step, epoch: cursor.epoch, bytes, best });
 }
