@@ -2,12 +2,14 @@
 import type { FloatArray } from '../engine/backend.ts';
 import type { Judgement } from './evaluation.ts';
 import { InferenceThread } from './inference-thread.ts';
+import { JoinedPredictions } from './joined-predictions.ts';
 import { PoolRun } from './pool-run.ts';
 import {
   type CheckpointReport,
   defaultRunSettings,
   type EvaluateRequest,
   type FromWorker,
+  type InferenceModel,
   type PredictRequest,
   type Progress,
   type RunEnd,
@@ -92,6 +94,10 @@ const workerEntry = new URL('./worker.ts', import.meta.url);
 const defaultEscalationMs = 5_000;
 /** Training yields to the API: half of the way to the lowest priority. */
 const trainingNiceness = 10;
+/** Large questions yield to small ones and to the API. */
+const bulkNiceness = 5;
+/** Multiply-adds of a small question: about a millisecond. */
+const smallWork = 1 << 22;
 /** How long a closing pool waits for its runs before it terminates what is left. */
 const closingMs = 8_000;
 
@@ -111,13 +117,20 @@ interface Place {
 class Pool implements TrainingPool {
   readonly #options: PoolOptions;
   readonly #places: readonly Place[];
-  readonly #inference: InferenceThread;
+  /** Small questions have a thread of their own, so that none waits behind a large one. */
+  readonly #quick: InferenceThread;
+  readonly #bulk: InferenceThread;
+  readonly #joined: JoinedPredictions;
   #closing: Promise<void> | null = null;
 
   constructor(options: PoolOptions) {
     this.#options = options;
     this.#places = Array.from({ length: options.workers }, () => this.#createPlace());
-    this.#inference = new InferenceThread(this.#threadOptions(0));
+    this.#quick = new InferenceThread(this.#threadOptions(0));
+    this.#bulk = new InferenceThread(this.#threadOptions(bulkNiceness));
+    this.#joined = new JoinedPredictions(async (model, asked) => {
+      return (await this.#quick.ask(model, { name: 'predict', asked })) as FloatArray;
+    });
   }
 
   get workers(): number {
@@ -144,11 +157,13 @@ class Pool implements TrainingPool {
   }
 
   async predict({ inputs, rows, ...model }: PredictRequest): Promise<FloatArray> {
-    return (await this.#inference.ask(model, { name: 'predict', asked: { inputs, rows } })) as FloatArray;
+    if (isSmall(model, rows)) return this.#joined.ask(model, { inputs, rows });
+    return (await this.#bulk.ask(model, { name: 'predict', asked: { inputs, rows } })) as FloatArray;
   }
 
   async evaluate({ data, metrics, ...model }: EvaluateRequest): Promise<Judgement> {
-    return (await this.#inference.ask(model, { name: 'evaluate', asked: { data, metrics } })) as Judgement;
+    const thread = isSmall(model, data.rows) ? this.#quick : this.#bulk;
+    return (await thread.ask(model, { name: 'evaluate', asked: { data, metrics } })) as Judgement;
   }
 
   close(): Promise<void> {
@@ -163,7 +178,11 @@ class Pool implements TrainingPool {
     const timeout = setTimeout(timer.resolve, closingMs);
     await Promise.race([Promise.all(runs.map((run) => run.finished)), timer.promise]);
     clearTimeout(timeout);
-    await Promise.all([...this.#places.map(({ thread }) => thread?.terminate()), this.#inference.close()]);
+    await Promise.all([
+      ...this.#places.map(({ thread }) => thread?.terminate()),
+      this.#quick.close(),
+      this.#bulk.close(),
+    ]);
   }
 
   #threadOptions(niceness: number): ThreadOptions {
@@ -196,4 +215,8 @@ function receive(place: Place, message: FromWorker): void {
   if (message.type === 'online') place.online = true;
   if (message.type === 'progress' || message.type === 'checkpoint') place.run?.deliver(message);
   if (message.type === 'ended') place.run?.end(message.end);
+}
+
+function isSmall({ network, model }: InferenceModel, rows: number): boolean {
+  return rows * (model.parameters.length + network.input_size) <= smallWork;
 }
