@@ -72,7 +72,7 @@ async function outcomeOf(client: Client, id: string): Promise<Outcome> {
   const job = await client.get(`/v1/jobs/${id}`);
   const compared = Object.fromEntries(comparedFields.map((field) => [field, job[field]]));
   const [steps, epochs] = [await client.history(id, 'step'), await client.history(id, 'epoch')];
-  const layers = await client.get(`/v1/jobs/${id}/layers`);
+  const { job_id: _, ...layers } = await client.get(`/v1/jobs/${id}/layers`);
   return { job: { ...compared, step: job.progress.step, epoch: job.progress.epoch }, steps, epochs, layers };
 }
 
