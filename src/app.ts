@@ -109,12 +109,16 @@ function refuseWhenNotReady(app: FastifyInstance, services: Services): void {
   });
 }
 
-/** A store that is full or busy can be asked again later; any other failure of it is ours. */
+/** A store that is full or busy can be asked again later; any other failure of it is for the operator. */
 function fromStore(error: unknown): ProblemError | undefined {
   if (!(error instanceof StoreError)) return undefined;
-  const retry = { storage_full: 60, storage_busy: 1 }[error.code as 'storage_full' | 'storage_busy'];
-  if (retry === undefined) return undefined;
-  const detail =
-    error.code === 'storage_full' ? 'The storage has no room left.' : 'The storage does not answer at the moment.';
-  return new ProblemError('unavailable', detail, { retry_after: retry }, { cause: error });
+  const options = { cause: error };
+  if (error.code === 'storage_full') {
+    return new ProblemError('insufficient_storage', 'The disk of the service is full.', { retry_after: 60 }, options);
+  }
+  if (error.code === 'storage_busy') {
+    return new ProblemError('unavailable', 'The storage does not answer at the moment.', { retry_after: 1 }, options);
+  }
+  const detail = 'The storage has failed; the log says how, under the request_id.';
+  return new ProblemError('internal_error', detail, {}, options);
 }

@@ -127,6 +127,12 @@ export const errors = {
     title: 'The service cannot take the request now',
     description: 'The service is starting, stopping or overloaded; `Retry-After` says when to try again.',
   },
+  insufficient_storage: {
+    status: 507,
+    title: 'There is no room on the disk',
+    description:
+      'Nothing of the request was kept. Running jobs rest and go on by themselves when there is room; deleting data sets and jobs makes some. `Retry-After` says when to try again.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof errors;

@@ -52,7 +52,7 @@ export const tags = [
 ];
 
 /** Errors that follow from the shape of an operation. */
-function impliedErrors(schema: FastifySchema): ErrorCode[] {
+function impliedErrors(schema: FastifySchema, method: string): ErrorCode[] {
   const body: ErrorCode[] = [
     'malformed_json',
     'empty_body',
@@ -70,6 +70,7 @@ function impliedErrors(schema: FastifySchema): ErrorCode[] {
     ...(schema.params === undefined ? [] : ['not_found' as const, 'uri_too_long' as const]),
     'internal_error',
     'unavailable',
+    ...(method === 'GET' ? [] : ['insufficient_storage' as const]),
   ];
 }
 
@@ -108,7 +109,7 @@ export async function describeApi(app: FastifyInstance, config: Config, version:
       const schema = document.schema as FastifySchema | undefined;
       if (schema === undefined || schema.hide) return transformed;
       const docs: OperationDocs = {
-        errors: [...new Set([...impliedErrors(schema), ...(schema.errors ?? [])])],
+        errors: [...new Set([...impliedErrors(schema, String(document.route.method)), ...(schema.errors ?? [])])],
         examples: schema.examples,
         responseDocs: schema.responseDocs ?? {},
       };

@@ -100,30 +100,29 @@ export function createDatasets(
   ) {
     const id = newId('dataset');
     const prefix = datasetPrefix(id);
+    let profile: DatasetProfile;
     try {
-      const profile = await readers.read(
-        work,
-        { missing, task, max_classes: limits.max_classes },
-        async (part, bytes) => {
-          await store.blobs.put(partKey(prefix, part), bytes);
-        },
-      );
+      profile = await readers.read(work, { missing, task, max_classes: limits.max_classes }, async (part, bytes) => {
+        await store.blobs.put(partKey(prefix, part), bytes);
+      });
       refuseWide(profile, limits);
-      const record = {
-        id,
-        name: name ?? null,
-        profile,
-        sha256: profile.sha256,
-        blob_key: partKey(prefix, 0),
-        metadata: {},
-        created_at: now(),
-      };
-      await store.datasets.create(record);
-      return viewOf(record);
     } catch (error) {
-      await store.blobs.deleteAll(prefix);
+      // What cannot be deleted now is swept later.
+      await Promise.allSettled([store.blobs.deleteAll(prefix)]);
       throw asProblem(error);
     }
+    const record = {
+      id,
+      name: name ?? null,
+      profile,
+      sha256: profile.sha256,
+      blob_key: partKey(prefix, 0),
+      metadata: {},
+      created_at: now(),
+    };
+    // The parts stay when this fails: it may have been kept all the same, and only its answer lost.
+    await store.datasets.create(record);
+    return viewOf(record);
   }
 
   async function find(id: string): Promise<DatasetRecord> {

@@ -3,7 +3,7 @@ import { notFound, ProblemError } from '../errors.ts';
 import type { JobRecord, Store } from '../store/store.ts';
 import { allowedActions, isTerminal, type JobAction, jobStates, judgeAction, namesOf } from '../training/states.ts';
 import type { JobFeed } from './feed.ts';
-import { applyEvent, changeTo, stateOf } from './job-transitions.ts';
+import { applyEvent, changeTo, isSuspended, stateOf } from './job-transitions.ts';
 import type { Models } from './models.ts';
 import type { Scheduler } from './scheduler.ts';
 
@@ -23,7 +23,7 @@ export async function actOn(context: ActionContext, id: string, action: JobActio
   for (;;) {
     const job = await requireJob(context.store, id);
     const verdict = judgeAction(stateOf(job), action);
-    if (verdict.kind === 'settled') return;
+    if (verdict.kind === 'settled') return confirm(context, job, action);
     if (verdict.kind === 'refused') throw wrongState(job, verdict.detail);
     const isRunning = stateOf(job) === 'running' || stateOf(job) === 'pausing';
     const change =
@@ -35,6 +35,17 @@ export async function actOn(context: ActionContext, id: string, action: JobActio
     await follow(context, changed, action);
     return;
   }
+}
+
+/**
+ * What is fulfilled already is passed on once more: the answer to the first request may be lost because the storage
+ * failed after it had kept the wish. A job that rests for want of room is paused from now on.
+ */
+async function confirm(context: ActionContext, job: JobRecord, action: JobAction): Promise<void> {
+  if (action === 'pause' && stateOf(job) === 'paused' && (await isSuspended(context.store, job.id))) {
+    await context.store.jobs.change(changeTo(job, 'paused', { at: context.now(), reason: action }));
+  }
+  if (!isTerminal(stateOf(job))) await follow(context, job, action);
 }
 
 /** A stop is noted down for whoever trains the job, now or after a restart; the model ends it. */

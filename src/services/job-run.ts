@@ -75,8 +75,15 @@ export class JobRun {
     const changes = await this.#settleLearningRates(step);
     const handle = await this.#context.start(this.job, this, bytes, changes);
     this.#handle = handle;
-    await this.#recallWish();
-    await this.passLearningRates();
+    try {
+      await this.#recallWish();
+      await this.passLearningRates();
+    } catch (error) {
+      // Its worker must be free before the attempt is given back.
+      handle.cancel();
+      await handle.finished;
+      throw error;
+    }
     await this.#settle(await handle.finished);
   }
 

@@ -18,6 +18,15 @@ export interface Move extends Pick<JobChange, 'points' | 'rewind'> {
   readonly events?: JobChange['events'];
 }
 
+/** Why a job rests that nobody has paused. */
+export const suspendedReason = 'storage_full';
+
+/** Whether a paused job rests only because the disk was full: it was running, and nobody has asked for a pause since. */
+export async function isSuspended(store: Pick<Store, 'jobs'>, id: string): Promise<boolean> {
+  const [before, last] = (await store.jobs.transitions(id)).slice(-2);
+  return last?.reason === suspendedReason && before.state === 'running';
+}
+
 /** What a cancelled job shows, whatever its worker had reported by then. */
 const cancelledOutcome = { stop_reason: 'cancelled', error: null } as const;
 

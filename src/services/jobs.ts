@@ -17,6 +17,7 @@ import {
 import type { LayerStatistics } from '../schemas/layers.ts';
 import type { EvaluateInput, Evaluation } from '../schemas/prediction.ts';
 import type { StepQuery } from '../schemas/step.ts';
+import { endlessRoom, type Room } from '../store/room.ts';
 import type { JobRecord, Store } from '../store/store.ts';
 import type { RunHandle, RunHandlers, TrainingPool } from '../training/pool.ts';
 import { createPostMortems } from '../training/post-mortem/thread.ts';
@@ -48,6 +49,9 @@ export interface JobsContext {
   readonly datasets: DatasetSource;
   readonly limits: Limits;
   readonly log: Log;
+  /** Whether there is room on the disk. */
+  readonly room?: Room;
+  readonly storage_retry_ms?: number | undefined;
   readonly now?: () => number;
 }
 
@@ -92,10 +96,11 @@ export interface Jobs {
   close(): Promise<void>;
 }
 
-export function createJobs({ store, pool, datasets, limits, log, now = Date.now }: JobsContext): Jobs {
+export function createJobs(given: JobsContext): Jobs {
+  const { store, pool, datasets, limits, log, room = endlessRoom, storage_retry_ms, now = Date.now } = given;
   const feed = new JobFeed();
   const models = new Models(store);
-  const scheduler = new Scheduler({ store, pool, feed, log, now, start: startRun });
+  const scheduler = new Scheduler({ store, pool, feed, log, room, storage_retry_ms, now, start: startRun });
   const postMortems = createPostMortems();
   const context = { store, pool, datasets, limits, models, feed, scheduler, postMortems, now };
   const live = (id: string) => scheduler.runOf(id)?.live ?? null;
@@ -218,8 +223,9 @@ export function createJobs({ store, pool, datasets, limits, log, now = Date.now 
     evaluate: (id, input) => evaluate(context, id, input),
     explainStep: (id, step, query, derivation) => explainStep(context, id, step, query, derivation),
     async start() {
-      await scheduler.start();
+      // Before anything is written: what it finds then is no work under way.
       housekeeping = startHousekeeping(store, log, now);
+      await scheduler.start();
     },
     async close() {
       feed.close();

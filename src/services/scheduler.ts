@@ -1,24 +1,26 @@
 /** Gives waiting jobs to free workers, oldest of the highest priority first, and keeps going what a restart interrupted. */
 import { randomUUID } from 'node:crypto';
+import { isFullError, type Room } from '../store/room.ts';
 import type { JobRecord } from '../store/store.ts';
 import { StoreError } from '../store/store.ts';
-import { type JobAction, stopReasons } from '../training/states.ts';
+import { type JobAction, type JobEvent, stopReasons } from '../training/states.ts';
 import type { KeptRequest } from './job-request.ts';
 import { JobRun, type RunContext } from './job-run.ts';
-import { applyEvent } from './job-transitions.ts';
+import { applyEvent, isSuspended, suspendedReason } from './job-transitions.ts';
 import type { Log } from './log.ts';
 
 export interface SchedulerContext extends RunContext {
   readonly log: Log;
+  readonly room: Room;
+  /** Milliseconds; another time in tests. */
+  readonly storage_retry_ms?: number | undefined;
 }
 
 /** The only process of a store holds its leases until it is gone, and the next one takes them all. */
 const neverMs = Number.MAX_SAFE_INTEGER - 1;
 
-/** How long the storage is left alone after it has failed. */
+/** How long the storage is left alone after it has failed, and how often it is looked at whether all is as it should be. */
 const storageRetryMs = 1_000;
-/** How often jobs are looked for that have waited too long. */
-const overdueIntervalMs = 1_000;
 
 export class Scheduler {
   readonly #context: SchedulerContext;
@@ -27,8 +29,11 @@ export class Scheduler {
   #pumping: Promise<void> | null = null;
   #again = false;
   #closing = false;
-  #overdueTimer: NodeJS.Timeout | null = null;
-  #retryTimer: NodeJS.Timeout | null = null;
+  /** Jobs may be at rest because the disk was full. */
+  #maySuspend = true;
+  /** Why an attempt can be gone without a trace: before the first look, because the last process is. */
+  #lostBy: 'restart' | 'storage_failed' = 'restart';
+  #timer: NodeJS.Timeout | null = null;
 
   constructor(context: SchedulerContext) {
     this.#context = context;
@@ -36,9 +41,9 @@ export class Scheduler {
 
   /** Takes up what the last process left behind, then begins to claim. */
   async start(): Promise<void> {
-    await this.#recover();
-    this.#overdueTimer = setInterval(() => void this.#giveUpOverdue(), overdueIntervalMs).unref();
+    this.#timer = setInterval(() => this.#tick(), this.#retryMs).unref();
     this.wake();
+    await this.#pumping;
   }
 
   /** There may be something to do. */
@@ -63,43 +68,84 @@ export class Scheduler {
   /** Saves what runs; resolves when every attempt is settled. */
   async close(): Promise<void> {
     this.#closing = true;
-    if (this.#overdueTimer !== null) clearInterval(this.#overdueTimer);
-    if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
+    if (this.#timer !== null) clearInterval(this.#timer);
     await this.#pumping;
     await this.#context.pool.close();
     await Promise.all([...this.#runs.values()].map(({ done }) => done));
   }
 
-  /** Every lease of the last process is abandoned: this is the only one that may use the storage. */
-  async #recover(): Promise<void> {
-    const { store, now } = this.#context;
+  get #retryMs(): number {
+    return this.#context.storage_retry_ms ?? storageRetryMs;
+  }
+
+  #tick(): void {
+    void this.#giveUpOverdue();
+    this.wake();
+  }
+
+  /**
+   * Mends what the storage says is under way and is not: this process is the only one that may use the storage, so an
+   * attempt that is not among its runs was lost with the last process, or with an answer that the storage owed.
+   */
+  async #reconcile(): Promise<void> {
+    const { store } = this.#context;
+    const reason = this.#lostBy;
     for (const { job_id: id, attempt } of await store.queue.leases()) {
-      await applyEvent(store, { id, attempt }, 'release', { at: now(), reason: 'restart' });
+      if (!this.#runs.has(id)) await this.#move({ id, attempt }, 'release', reason);
     }
     for (const job of (await store.jobs.list({ states: ['cancelling'], limit: 1_000 })).data) {
-      await applyEvent(store, job, 'rest', { at: now(), reason: 'cancelled' });
+      if (!this.#runs.has(job.id)) await this.#move(job, 'rest', 'cancelled');
     }
+    this.#lostBy = 'storage_failed';
+  }
+
+  /** Once there is room again, the jobs go on that had to rest for want of it. */
+  async #recoverSuspended(): Promise<void> {
+    const { store, room } = this.#context;
+    if (room.isFull && !(await room.regain())) return;
+    if (!this.#maySuspend) return;
+    let page: Awaited<ReturnType<typeof store.jobs.list>>;
+    let after: string | undefined;
+    do {
+      page = await store.jobs.list({ states: ['paused'], limit: 100, after });
+      for (const job of page.data) {
+        if (await isSuspended(store, job.id)) await this.#move(job, 'recover', 'storage_has_room');
+        after = job.id;
+      }
+    } while (page.has_more);
+    this.#maySuspend = false;
+  }
+
+  async #move(job: Pick<JobRecord, 'id' | 'attempt'>, event: JobEvent, reason: string): Promise<void> {
+    const { store, now, feed } = this.#context;
+    await applyEvent(store, job, event, { at: now(), reason });
+    feed.signal(job.id, 'events');
   }
 
   async #pump(): Promise<void> {
-    const { store, pool, now, log } = this.#context;
+    const { pool, room, log } = this.#context;
     try {
       while (this.#again && !this.#closing) {
         this.#again = false;
-        while (this.#runs.size < pool.workers && !this.#closing) {
-          const claim = { owner: this.#owner, now: now(), lease_expires_at: neverMs };
-          const job = await store.queue.claim({
-            ...claim,
-            events: [{ type: 'state', data: { state: 'running', reason: null } }],
-          });
+        await this.#reconcile();
+        await this.#recoverSuspended();
+        while (this.#runs.size < pool.workers && !room.isFull && !this.#closing) {
+          const job = await this.#claim();
           if (job === undefined) break;
           this.#launch(job);
         }
       }
     } catch (error) {
+      // The next tick tries again.
+      this.#again = false;
       log.error({ err: error }, 'the queue could not be read');
-      this.#retryLater();
     }
+  }
+
+  #claim(): Promise<JobRecord | undefined> {
+    const { store, now } = this.#context;
+    const events = [{ type: 'state', data: { state: 'running', reason: null } }];
+    return store.queue.claim({ owner: this.#owner, now: now(), lease_expires_at: neverMs, events });
   }
 
   #launch(job: JobRecord): void {
@@ -122,19 +168,22 @@ export class Scheduler {
 
   /** The attempt could not be carried out or kept: again later when it was the storage, else the job has failed. */
   async #letGo(job: JobRecord, error: unknown): Promise<void> {
-    const { store, now, log } = this.#context;
+    const { store, feed, now, log } = this.#context;
     const storage = error instanceof StoreError ? error : null;
     const isEnd = this.#closing && storage === null;
     if (!isEnd) log.error({ err: error, job_id: job.id }, 'an attempt could not be carried out');
     const failed = { code: 'internal_error', message: 'The job could not be carried out; the log says why.' };
-    const move =
-      storage !== null || isEnd
+    const { event, ...move } = isFullError(error)
+      ? ({ event: 'suspend', reason: suspendedReason, set: {} } as const)
+      : storage !== null || isEnd
         ? ({ event: 'release', reason: storage?.code ?? 'shutdown', set: {} } as const)
         : ({ event: 'fail', reason: failed.code, set: { stop_reason: 'worker_crashed', error: failed } } as const);
+    this.#maySuspend ||= event === 'suspend';
     try {
-      await applyEvent(store, job, move.event, { at: now(), reason: move.reason, set: move.set });
+      await applyEvent(store, job, event, { at: now(), ...move });
+      feed.signal(job.id, 'events');
     } catch (again) {
-      // The next start finds the abandoned lease.
+      // The lease stays behind; the next look finds it.
       log.error({ err: again, job_id: job.id }, 'an attempt could not be given back');
     }
     if (storage !== null) await this.#pause();
@@ -144,15 +193,8 @@ export class Scheduler {
   async #pause(): Promise<void> {
     if (this.#closing) return;
     const { promise, resolve } = Promise.withResolvers<void>();
-    setTimeout(resolve, storageRetryMs).unref();
+    setTimeout(resolve, this.#retryMs).unref();
     await promise;
-  }
-
-  #retryLater(): void {
-    this.#retryTimer ??= setTimeout(() => {
-      this.#retryTimer = null;
-      if (!this.#closing) this.wake();
-    }, storageRetryMs).unref();
   }
 
   async #giveUpOverdue(): Promise<void> {

@@ -2,7 +2,8 @@
 import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import type { Catalog } from '../schemas/catalog.ts';
-import { openStore } from '../store/open.ts';
+import { type Foundation, openStore } from '../store/open.ts';
+import { keepRoom } from '../store/room.ts';
 import { createPool } from '../training/pool.ts';
 import { createCatalog } from './catalog.ts';
 import { createDatasets, type Datasets } from './datasets.ts';
@@ -29,22 +30,39 @@ export interface Services {
 /** Step points that are stored at once: few enough that storing them does not hold up the API (a million takes 170 ms). */
 const storedPoints = 2 ** 18;
 
+/** What tests put in the place of the real thing. */
+export interface Surroundings {
+  readonly foundation?: Foundation;
+  readonly storage_retry_ms?: number;
+}
+
 /** Opens the storage that the configuration names and wires the use cases to it. */
-export async function openServices(config: Config, log: Log = silentLog): Promise<Services> {
-  const { databaseUrl, dataDir } = config;
-  const store = await openStore(databaseUrl === undefined ? { data_dir: dataDir } : { database_url: databaseUrl });
-  const uploads = await openUploads(join(dataDir, 'uploads'), config.limits.max_upload_bytes);
-  const datasets = createDatasets(store, uploads, config.limits);
+export async function openServices(
+  config: Config,
+  log: Log = silentLog,
+  { foundation, storage_retry_ms }: Surroundings = {},
+): Promise<Services> {
+  const { databaseUrl, dataDir, limits } = config;
+  const place = databaseUrl === undefined ? { data_dir: dataDir } : { database_url: databaseUrl };
+  const { store, room } = await keepRoom(await openStore(place, Date.now, foundation));
+  const uploads = await openUploads({
+    folder: join(dataDir, 'uploads'),
+    max_bytes: limits.max_upload_bytes,
+    // Only a directory with an embedded database is sure to belong to one process.
+    abandoned_after: databaseUrl === undefined ? 0 : 3_600_000,
+    files: foundation?.files,
+  });
+  const datasets = createDatasets(store, uploads, limits);
   const pool = createPool({ workers: config.maxWorkers, settings: { checkpoint_after_points: storedPoints } });
-  const jobs = createJobs({ store, pool, datasets, limits: config.limits, log });
+  const jobs = createJobs({ store, pool, datasets, limits, log, room, storage_retry_ms });
   await jobs.start();
   let closing: Promise<void> | undefined;
   return {
-    networks: createNetworks(store, config.limits),
+    networks: createNetworks(store, limits),
     datasets,
     jobs,
-    gradients: createGradients(config.limits),
-    catalog: createCatalog(config.limits),
+    gradients: createGradients(limits),
+    catalog: createCatalog(limits),
     ready: () => closing === undefined,
     ping: () => store.ping(),
     close: () => {

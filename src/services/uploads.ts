@@ -1,40 +1,65 @@
 /** Bodies that are too large for memory, on their way to a file that is gone when the work is done. */
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { ProblemError } from '../errors.ts';
+import { type Files, fileError, nodeFiles } from '../store/files.ts';
 
 export interface Uploads {
   /** Receives a body, gives the path of its file to `use`, and removes the file whatever happens. */
   receive<T>(body: Readable, use: (path: string) => Promise<T>): Promise<T>;
 }
 
-/** Files older than this belong to a process that has died. Milliseconds. */
-const abandonedAfter = 3_600_000;
+export interface UploadPlace {
+  /** Where the files are; what a crash has left there is removed. */
+  readonly folder: string;
+  readonly max_bytes: number;
+  /** Milliseconds after which a file belongs to a process that has died: 0 where only one process can use the folder. */
+  readonly abandoned_after: number;
+  readonly now?: () => number;
+  readonly files?: Files | undefined;
+}
 
-/** @param folder where the files are; what a crash has left there is removed */
-export async function openUploads(folder: string, maxBytes: number, now: () => number = Date.now): Promise<Uploads> {
-  await mkdir(folder, { recursive: true });
-  for (const name of await readdir(folder)) {
-    const path = join(folder, name);
-    if (now() - (await stat(path)).mtimeMs > abandonedAfter) await rm(path, { force: true, recursive: true });
-  }
+/** @throws {StoreError} when the folder cannot be made or read */
+export async function openUploads(place: UploadPlace): Promise<Uploads> {
+  const { folder, max_bytes: maxBytes, files = nodeFiles } = place;
+  await removeAbandoned(place, files).catch((error: unknown) => {
+    throw fileError(error);
+  });
   return {
     async receive(body, use) {
       const path = join(folder, randomUUID());
       try {
-        await writeBody(body, path, maxBytes);
+        await writeBody(body, path, maxBytes, files).catch((error: unknown) => {
+          throw fileError(error);
+        });
         return await use(path);
       } finally {
-        await rm(path, { force: true });
+        // What cannot be removed now is removed at the next start.
+        await files.rm(path, { force: true }).catch(() => undefined);
       }
     },
   };
 }
 
-async function writeBody(body: Readable, path: string, maxBytes: number): Promise<void> {
-  const file = await open(path, 'wx');
+async function removeAbandoned({ folder, abandoned_after, now = Date.now }: UploadPlace, files: Files): Promise<void> {
+  await files.mkdir(folder, { recursive: true });
+  for (const name of await files.readdir(folder)) {
+    const path = join(folder, name);
+    const age = now() - (await files.stat(path)).mtimeMs;
+    if (age >= abandoned_after) await files.rm(path, { force: true, recursive: true });
+  }
+}
+
+async function writeBody(body: Readable, path: string, maxBytes: number, files: Files): Promise<void> {
+  let file: FileHandle;
+  try {
+    file = await files.open(path, 'wx');
+  } catch (error) {
+    body.resume();
+    throw error;
+  }
   let received = 0;
   try {
     // The connection stays open for the answer, so the body is not destroyed when it is too large.

@@ -1,19 +1,13 @@
 /** Blobs as files below a directory. Written temp → fsync → rename → fsync of the directory, so a crash leaves no half blob. */
 import { randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, unlink } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import { type BlobInfo, type BlobStore, checkBlobKey, checkBlobPrefix } from './blobs.ts';
-import { systemErrorCode } from './driver.ts';
-import { StoreError } from './store.ts';
+import { type Files, fileError, nodeFiles } from './files.ts';
 
 function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
-}
-
-function storageError(error: unknown): unknown {
-  if (!(error instanceof Error && 'syscall' in error)) return error;
-  return new StoreError(systemErrorCode(error), `blob: ${error.message}`, { cause: error });
 }
 
 /** The call's result; `absent` when the file is not there. */
@@ -22,20 +16,20 @@ async function unlessMissing<T, A>(call: Promise<T>, absent: A): Promise<T | A> 
     return await call;
   } catch (error) {
     if (isMissing(error)) return absent;
-    throw storageError(error);
+    throw fileError(error);
   }
 }
 
-async function syncDirectory(path: string): Promise<void> {
-  const handle = await open(path, 'r');
+async function syncDirectory(files: Files, path: string): Promise<void> {
+  const handle = await files.open(path, 'r');
   await handle.sync().finally(() => handle.close());
 }
 
 /** Makes a directory and its missing parents; each new name is durable in the directory that holds it. */
-async function makeDirectory(path: string): Promise<void> {
-  const topmost = await mkdir(path, { recursive: true });
+async function makeDirectory(files: Files, path: string): Promise<void> {
+  const topmost = await files.mkdir(path, { recursive: true });
   if (topmost === undefined) return;
-  for (let made = path; made.length >= topmost.length; made = dirname(made)) await syncDirectory(dirname(made));
+  for (let made = path; made.length >= topmost.length; made = dirname(made)) await syncDirectory(files, dirname(made));
 }
 
 async function writeAll(handle: FileHandle, content: Uint8Array | AsyncIterable<Uint8Array>): Promise<number> {
@@ -47,9 +41,11 @@ async function writeAll(handle: FileHandle, content: Uint8Array | AsyncIterable<
 class FileBlobs implements BlobStore {
   readonly #root: string;
   readonly #temporary: string;
+  readonly #files: Files;
   #directoriesMade: Promise<void> = Promise.resolve();
 
-  constructor(root: string, temporary: string) {
+  constructor(root: string, temporary: string, files: Files) {
+    this.#files = files;
     this.#root = root;
     this.#temporary = temporary;
   }
@@ -59,55 +55,56 @@ class FileBlobs implements BlobStore {
     const temporary = join(this.#temporary, randomUUID());
     try {
       await this.#makeDirectory(dirname(path));
-      const handle = await open(temporary, 'wx');
+      const handle = await this.#files.open(temporary, 'wx');
       const size = await writeAll(handle, content).finally(() => handle.close());
-      await rename(temporary, path);
-      await syncDirectory(dirname(path));
+      await this.#files.rename(temporary, path);
+      await syncDirectory(this.#files, dirname(path));
       return size;
     } catch (error) {
-      await rm(temporary, { force: true });
-      throw storageError(error);
+      // What cannot be removed now is removed at the next start; the first fault is the one to be told.
+      await this.#files.rm(temporary, { force: true }).catch(() => undefined);
+      throw fileError(error);
     }
   }
 
   async get(key: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
-    const content = await unlessMissing(readFile(this.#path(key)), undefined);
+    const content = await unlessMissing(this.#files.readFile(this.#path(key)), undefined);
     return content && new Uint8Array(content.buffer, content.byteOffset, content.byteLength);
   }
 
   async stream(key: string): Promise<AsyncIterable<Uint8Array> | undefined> {
-    const handle = await unlessMissing(open(this.#path(key), 'r'), undefined);
+    const handle = await unlessMissing(this.#files.open(this.#path(key), 'r'), undefined);
     return handle && createReadStream('', { fd: handle, highWaterMark: 1 << 20 });
   }
 
   async delete(key: string): Promise<boolean> {
-    const removed = unlink(this.#path(key)).then(() => true);
+    const removed = this.#files.unlink(this.#path(key)).then(() => true);
     return unlessMissing(removed, false);
   }
 
   async deleteAll(prefix: string): Promise<void> {
     checkBlobPrefix(prefix);
-    await unlessMissing(rm(join(this.#root, prefix), { recursive: true }), undefined);
+    await unlessMissing(this.#files.rm(join(this.#root, prefix), { recursive: true }), undefined);
   }
 
   async *list(prefix: string): AsyncIterable<BlobInfo> {
     if (prefix !== '') checkBlobPrefix(prefix);
     const entries = await unlessMissing(
-      readdir(join(this.#root, prefix), { recursive: true, withFileTypes: true }),
+      this.#files.readdir(join(this.#root, prefix), { recursive: true, withFileTypes: true }),
       [],
     );
     const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
     const keys = paths.map((path) => relative(this.#root, path).split(sep).join('/'));
     // By code units, as the databases compare: keys are ASCII.
     for (const key of keys.sort((a, b) => (a < b ? -1 : 1))) {
-      const status = await unlessMissing(stat(this.#path(key)), undefined);
+      const status = await unlessMissing(this.#files.stat(this.#path(key)), undefined);
       if (status !== undefined) yield { key, size: status.size, written_at: Math.trunc(status.mtimeMs) };
     }
   }
 
   /** One after another: who finds a directory that another has just made must not go on before it is durable. */
   #makeDirectory(path: string): Promise<void> {
-    const made = this.#directoriesMade.then(() => makeDirectory(path));
+    const made = this.#directoriesMade.then(() => makeDirectory(this.#files, path));
     this.#directoriesMade = made.catch(() => undefined);
     return made;
   }
@@ -119,15 +116,15 @@ class FileBlobs implements BlobStore {
 }
 
 /** Opens the blobs below `directory`, after removing what interrupted writes have left. */
-export async function openBlobFiles(directory: string): Promise<BlobStore> {
+export async function openBlobFiles(directory: string, files: Files = nodeFiles): Promise<BlobStore> {
   const root = join(directory, 'content');
   const temporary = join(directory, 'temporary');
   try {
-    await rm(temporary, { recursive: true, force: true });
-    await makeDirectory(root);
-    await makeDirectory(temporary);
+    await files.rm(temporary, { recursive: true, force: true });
+    await makeDirectory(files, root);
+    await makeDirectory(files, temporary);
   } catch (error) {
-    throw storageError(error);
+    throw fileError(error);
   }
-  return new FileBlobs(root, temporary);
+  return new FileBlobs(root, temporary, files);
 }

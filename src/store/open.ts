@@ -9,6 +9,7 @@ import type { Driver } from './driver.ts';
 import { openPostgres } from './drivers/postgres.ts';
 import { openSqlite } from './drivers/sqlite.ts';
 import { events } from './events.ts';
+import { type Files, nodeFiles } from './files.ts';
 import { idempotencyRecords } from './idempotency.ts';
 import { jobs } from './jobs.ts';
 import { networks } from './networks.ts';
@@ -20,6 +21,12 @@ import { sweepBlobs } from './sweep.ts';
 
 /** Where everything is kept: a directory of this process alone, or a PostgreSQL database that many may share. */
 export type StorePlace = { readonly data_dir: string } | { readonly database_url: string };
+
+/** What the store stands on; another one shows in tests what becomes of faults. */
+export interface Foundation {
+  readonly files?: Files;
+  readonly driver?: (driver: Driver) => Driver;
+}
 
 /** The store above a driver and blobs that are open already. */
 export function assemble(driver: Driver, blobs: BlobStore): Store {
@@ -46,12 +53,17 @@ export function assemble(driver: Driver, blobs: BlobStore): Store {
  * @param now the clock, milliseconds since 1970; the store itself asks it only for migrations and blobs in tables.
  * @throws {StoreError} `data_directory_in_use`, `schema_too_new`, or what the storage reports.
  */
-export async function openStore(place: StorePlace, now: () => number = Date.now): Promise<Store> {
+export async function openStore(
+  place: StorePlace,
+  now: () => number = Date.now,
+  { files = nodeFiles, driver: lay = (driver) => driver }: Foundation = {},
+): Promise<Store> {
   const embedded = 'data_dir' in place;
-  const driver = embedded ? openSqlite(place.data_dir) : openPostgres(place.database_url);
+  const driver = lay(embedded ? openSqlite(place.data_dir) : openPostgres(place.database_url));
   try {
     await migrate(driver, now());
-    return assemble(driver, embedded ? await openBlobFiles(join(place.data_dir, 'blobs')) : blobTables(driver, now));
+    const blobs = embedded ? await openBlobFiles(join(place.data_dir, 'blobs'), files) : blobTables(driver, now);
+    return assemble(driver, blobs);
   } catch (error) {
     await driver.close();
     throw error;

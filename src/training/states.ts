@@ -34,6 +34,8 @@ export const jobEvents = {
   fail: 'Training ended with an error, or the job crashed too often at the same step.',
   crash: 'The worker died; the job goes on from its last checkpoint.',
   release: 'The service is shutting down; the job is saved and goes on after the next start.',
+  suspend: 'The disk is full; the job rests at its last checkpoint until there is room.',
+  recover: 'There is room again; the job that had to rest goes on.',
 } as const satisfies Record<string, string>;
 
 export type JobEvent = keyof typeof jobEvents;
@@ -55,6 +57,7 @@ export const jobTransitions = {
     fail: 'failed',
     crash: 'queued',
     release: 'queued',
+    suspend: 'paused',
   },
   pausing: {
     cancel: 'cancelling',
@@ -63,9 +66,17 @@ export const jobTransitions = {
     fail: 'failed',
     crash: 'paused',
     release: 'paused',
+    suspend: 'paused',
   },
-  paused: { resume: 'queued', stop: 'succeeded', cancel: 'cancelling' },
-  cancelling: { rest: 'cancelled', succeed: 'cancelled', fail: 'cancelled', crash: 'cancelled', release: 'cancelled' },
+  paused: { resume: 'queued', stop: 'succeeded', cancel: 'cancelling', recover: 'queued' },
+  cancelling: {
+    rest: 'cancelled',
+    succeed: 'cancelled',
+    fail: 'cancelled',
+    crash: 'cancelled',
+    release: 'cancelled',
+    suspend: 'cancelled',
+  },
   succeeded: {},
   failed: {},
   cancelled: {},

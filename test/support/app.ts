@@ -10,7 +10,7 @@ import { afterAll, afterEach, beforeAll } from 'vitest';
 import { buildApp } from '../../src/app.ts';
 import { type Config, readConfig } from '../../src/config.ts';
 import { createLogger } from '../../src/http/logging.ts';
-import { openServices, type Services } from '../../src/services/services.ts';
+import { openServices, type Services, type Surroundings } from '../../src/services/services.ts';
 
 export interface RunningApp {
   readonly app: FastifyInstance;
@@ -29,8 +29,14 @@ export interface StartedApp extends RunningApp {
   remove(): void;
 }
 
-/** Starts an application; `env` overrides settings and limits, by the names of the environment. */
-export async function startApp(env: Readonly<Record<string, string>> = {}): Promise<StartedApp> {
+/**
+ * Starts an application; `env` overrides settings and limits, by the names of the environment.
+ * @param surroundings what it stands on, such as a storage that fails
+ */
+export async function startApp(
+  env: Readonly<Record<string, string>> = {},
+  surroundings: Surroundings = {},
+): Promise<StartedApp> {
   const dataDir = env.DATA_DIR ?? mkdtempSync(join(tmpdir(), 'trainyard-test-'));
   const config = readConfig({ PORT: '0', MAX_WORKERS: '1', ...env, DATA_DIR: dataDir });
   const log: Record<string, unknown>[] = [];
@@ -41,7 +47,7 @@ export async function startApp(env: Readonly<Record<string, string>> = {}): Prom
     },
   });
   const logger = createLogger(config, sink);
-  const services = await openServices(config, logger);
+  const services = await openServices(config, logger, surroundings);
   const app = await buildApp(config, services, logger);
   await app.listen({ host: config.host, port: config.port });
   const { port } = app.server.address() as AddressInfo;

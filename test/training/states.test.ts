@@ -39,20 +39,24 @@ describe('job states', () => {
       'running -fail-> failed',
       'running -crash-> queued',
       'running -release-> queued',
+      'running -suspend-> paused',
       'pausing -cancel-> cancelling',
       'pausing -rest-> paused',
       'pausing -succeed-> succeeded',
       'pausing -fail-> failed',
       'pausing -crash-> paused',
       'pausing -release-> paused',
+      'pausing -suspend-> paused',
       'paused -resume-> queued',
       'paused -stop-> succeeded',
       'paused -cancel-> cancelling',
+      'paused -recover-> queued',
       'cancelling -rest-> cancelled',
       'cancelling -succeed-> cancelled',
       'cancelling -fail-> cancelled',
       'cancelling -crash-> cancelled',
       'cancelling -release-> cancelled',
+      'cancelling -suspend-> cancelled',
     ]);
   });
 
@@ -70,7 +74,7 @@ describe('job states', () => {
 
   test('a worker that ends in any way finds a transition in every state that has a worker', () => {
     for (const state of ['running', 'pausing', 'cancelling'] as const) {
-      for (const event of ['succeed', 'fail', 'crash', 'release'] as const) {
+      for (const event of ['succeed', 'fail', 'crash', 'release', 'suspend'] as const) {
         expect(nextState(state, event), `${state} ${event}`).not.toBeNull();
       }
     }
