@@ -4,7 +4,7 @@ import type { EventRecord, JobRecord, Store } from '../store/store.ts';
 import { isTerminal } from '../training/states.ts';
 import { Inbox, type JobFeed } from './feed.ts';
 import type { LiveProgress } from './job-run.ts';
-import { stateOf } from './job-transitions.ts';
+import { isSuspended, stateOf } from './job-transitions.ts';
 
 export interface StreamContext {
   readonly store: Pick<Store, 'events' | 'jobs'>;
@@ -81,7 +81,7 @@ export async function waitForJob(
     for (;;) {
       const job = await store.jobs.get(job_id);
       const left = deadline - performance.now();
-      const isAtRest = job === undefined || isTerminal(stateOf(job)) || stateOf(job) === 'paused';
+      const isAtRest = job === undefined || isTerminal(stateOf(job)) || (await isPaused(store, job));
       if (isAtRest || left <= 0 || feed.closed.aborted) return;
       let signals: ReadonlySet<string>;
       do signals = await inbox.next(Math.max(0, deadline - performance.now()), feed.closed);
@@ -91,6 +91,10 @@ export async function waitForJob(
     inbox.close();
   }
 }
+
+/** A job that rests because the disk is full goes on by itself. */
+const isPaused = async (store: Pick<Store, 'jobs'>, job: JobRecord): Promise<boolean> =>
+  stateOf(job) === 'paused' && !(await isSuspended(store, job.id));
 
 /** An event as the wire shows it. */
 export const wireEvent = ({ id, type, at, data }: EventRecord): WireEvent => ({
