@@ -54,11 +54,10 @@ function unrolls(plan: Plan, index: number): boolean {
   return index === plan.layers.length - 1 && !cutsIntoUnits({ plan });
 }
 
-/** The tile for this arithmetic: four vectors per row where pairs are fused, else two. */
+/** The tile for this arithmetic: two registers per row, each a vector, or a pair of vectors where pairs are fused. */
 export function chooseTile(setup: Pick<TrainingSetup, 'arithmetic'>, { revectorized = false }: WasmOptions): Tile {
-  const fused = setup.arithmetic === 'fused';
-  const tile = tileFor(2, fused);
-  return revectorized ? { rows: fused ? tile.rows : 4, vectors: 4 } : tile;
+  const tile = tileFor(2, setup.arithmetic === 'fused');
+  return revectorized ? { ...tile, vectors: 4 } : tile;
 }
 
 /** A compiled network in training on `data`, starting from `initial`; or the reason why there is none. */

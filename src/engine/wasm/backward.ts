@@ -20,6 +20,7 @@ import {
   storeColumns,
 } from './kernel.ts';
 import type { LayerLayout, Rows } from './layout.ts';
+import { gradientFactors } from './packing.ts';
 import { emitAlong, emitElementwise, emitPanels, emitProduct } from './product.ts';
 import { scalarNames, scalarOffset } from './scalars.ts';
 
@@ -192,7 +193,7 @@ export function weightGradientKernel(
   rule: UpdateRule,
 ): KernelFunction {
   const { layout } = context;
-  const { weights, deltas, layer } = current;
+  const { weights, layer } = current;
   return addColumnsKernel(context, (kernel) => {
     const { f, o, count } = kernel;
     const at = f.local('i32');
@@ -201,12 +202,7 @@ export function weightGradientKernel(
       o,
       layout.tile,
       {
-        a: inputs.base,
-        aRow: layout.bytesPerNumber,
-        aTerm: inputs.stride,
-        b: deltas.base,
-        bPanel: layout.tile.vectors * 16,
-        bTerm: () => deltas.stride,
+        ...gradientFactors(kernel, layout, inputs, current),
         terms: { local: count },
         rows: weights.inner,
         usualRemainder: 0,

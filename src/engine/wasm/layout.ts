@@ -44,6 +44,14 @@ export interface NormalizationLayout {
   readonly running: { readonly mean: number; readonly variance: number } | null;
 }
 
+/** The two factors of a gradient of weights, Σ_row inputs[row][k]·δ[row][unit]. */
+export interface PackedFactors {
+  /** Inputs turned: a row per input, a column per row of the batch. */
+  readonly inputs: Rows;
+  /** δ in panels of units as wide as a tile, a row per row of the batch. */
+  readonly deltas: number;
+}
+
 export interface LayerLayout {
   readonly layer: PlannedLayer;
   /** Units with padding. */
@@ -63,6 +71,8 @@ export interface LayerLayout {
   /** After dropout: what the layer above is given. */
   readonly outputs: Rows;
   readonly deltas: Rows;
+  /** Copies in the order in which the product of the weights' gradient reads them; null where they would not pay. */
+  readonly packed: PackedFactors | null;
   readonly normalization: NormalizationLayout | null;
   /** Dropout factors; null without dropout. */
   readonly mask: Rows | null;
@@ -120,6 +130,11 @@ const CHUNK_ROWS = 64;
 
 const roundUp = (value: number, multiple: number) => Math.ceil(value / multiple) * multiple;
 
+/** Inputs of a batch beyond this do not stay in the L2 cache; every panel of units reads all of them, down the columns. */
+const PACKED_BYTES = 2 ** 19;
+/** Fewer panels than this are over sooner than the inputs are turned. */
+const PACKED_PANELS = 4;
+
 /** Hands out consecutive places, each at a cache line. */
 class Places {
   end: number;
@@ -162,12 +177,12 @@ export function createLayout({
   const width = tile.vectors * lanes;
   const capacity = roundUp(roundUp(Math.max(batch, CHUNK_ROWS), tile.rows), lanes) + lanes;
   const places = new Places(CACHE_LINE);
-  const rows = (columns: number): Rows => {
+  const rows = (columns: number, count = capacity): Rows => {
     const padded = roundUp(columns, granule);
     const stride =
       roundUp(padded * bytes, 16) +
       (padded * bytes >= BAD_STRIDE && (padded * bytes) % BAD_STRIDE === 0 ? CACHE_LINE : 0);
-    return { base: places.take(capacity * stride), columns: padded, stride };
+    return { base: places.take(count * stride), columns: padded, stride };
   };
   const block = new Places(0);
   const statistics = new Places(0);
@@ -201,6 +216,13 @@ export function createLayout({
       activations,
       outputs: layer.dropout === 0 ? activations : rows(units),
       deltas: rows(units),
+      packed:
+        layer.input_size * batch * bytes >= PACKED_BYTES && units >= PACKED_PANELS * width
+          ? {
+              inputs: rows(capacity, roundUp(layer.input_size, granule)),
+              deltas: places.take(capacity * roundUp(units, width) * bytes),
+            }
+          : null,
       normalization: normalization && {
         kind: normalization.kind,
         normalized: rows(units),

@@ -46,6 +46,15 @@ export interface Product {
   readonly usualRemainder: number;
   /** A multiple of the lanes; of twice the lanes if the tile's vectors are even. */
   readonly columns: number;
+  /** Emits what must happen before a panel of b is read. */
+  readonly beforePanel?: (panel: PanelPlace) => void;
+}
+
+/** A panel of b: locals with its address and with the byte offset of its first column in a row of c. */
+export interface PanelPlace {
+  readonly b: Index;
+  readonly column: Index;
+  readonly vectors: number;
 }
 
 /** Where a row of a finished tile stands. Locals hold byte offsets of the tile's first row and column. */
@@ -162,6 +171,7 @@ function emitRowTiles(
     o.clearLocals();
     f.increment(a, rows * product.aRow).increment(firstRow, rows);
   };
+  product.beforePanel?.(at);
   if (product.firstRow === undefined) f.i32(0).set(firstRow).i32(product.a).set(a);
   else {
     f.get(product.firstRow).tee(firstRow).i32(product.aRow).op('i32.mul').i32(product.a).op('i32.add').set(a);

@@ -17,6 +17,7 @@ import { createLayout, type LayerLayout, type NetworkLayout, type Rows } from '.
 import { maskKernel } from './mask.ts';
 import { normalizeBackwardKernels, normalizeKernel } from './normalize.ts';
 import { outputKernel } from './output.ts';
+import { turnInputsKernel } from './packing.ts';
 import { emitPhases } from './phases.ts';
 import type { Tile } from './product.ts';
 import { scalarNames } from './scalars.ts';
@@ -140,10 +141,11 @@ function forwardLayer(context: KernelContext, below: Rows, current: LayerLayout,
   const { activation, normalization } = current.layer;
   const { entry } = activation;
   const traits = activationTraits(current.layer, context);
+  const turn = turnInputsKernel(context, below, current);
   if (entry.kind === 'elementwise' && traits.forwardFits && !current.mask && !normalization && !last) {
     const elementwise = { ...activation, entry };
-    const fused = [forwardKernel(context, below, current, elementwise, current.outputs, traits.readsInput)];
-    return { training: fused, inference: fused };
+    const fused = forwardKernel(context, below, current, elementwise, current.outputs, traits.readsInput);
+    return { training: [turn, fused], inference: [fused] };
   }
   const product = forwardKernel(context, below, current, null, current.outputs, true);
   const normalize = normalizeKernel(context, current, true);
@@ -151,6 +153,7 @@ function forwardLayer(context: KernelContext, below: Rows, current: LayerLayout,
   const drops = current.mask !== null && !last;
   return {
     training: [
+      turn,
       drops ? maskKernel(context, current) : null,
       product,
       normalize,

@@ -7,6 +7,9 @@ import { optimizers } from '../../../src/engine/optimizers.ts';
 import { undefinedPair } from '../../../src/engine/output-loss.ts';
 import { plan as planOf } from '../../../src/engine/plan.ts';
 import { createReferenceBackend } from '../../../src/engine/reference/backend.ts';
+import { chooseTile } from '../../../src/engine/wasm/backend.ts';
+import { tilesLayout } from '../../../src/engine/wasm/tiles.ts';
+import { tilesOptions } from '../../../src/engine/wasm/tiles-program.ts';
 import { expectSame, prepare } from './compare.ts';
 
 const names = <T extends object>(table: T) => Object.keys(table) as (keyof T & string)[];
@@ -95,6 +98,24 @@ describe('strict compiled training gives the bits of the reference', () => {
       const definition = network([5, 6, units[i]], { loss, output }, precision);
       expectSame({ definition, setup: { optimizer: 'sgd' }, weighted: i === 0 });
     }
+  });
+
+  it.each(['categorical_cross_entropy', 'binary_cross_entropy'] as const)('with %s on two units of softmax', (loss) => {
+    for (const precision of ['float32', 'float64'] as const) {
+      const definition = network([3, 3, 4, 2], { loss, output: 'softmax' }, precision);
+      expectSame({ definition, setup: { optimizer: 'sgd', batch_size: 10 }, weighted: precision === 'float64' });
+    }
+  });
+
+  it.each([true, false])('with a layer so large that its factors are packed; fused pairs: %s', (revectorized) => {
+    const definition = network([1001, 67, 3]);
+    const setup = { optimizer: 'sgd' as const, batch_size: 132 };
+    const of = { definition, setup, rows: 141, epochs: 1, options: { revectorized } };
+    const { plan, data } = prepare(of);
+    const full = { arithmetic: 'strict' as const, seed: 1, ...setup };
+    const { layers } = tilesLayout(tilesOptions(plan, full, data, chooseTile(full, { revectorized })));
+    expect(layers.map(({ packed }) => packed !== null)).toEqual([true, false]);
+    expectSame(of);
   });
 
   it.each(['mean', 'batch_mean', 'sum'] as const)('with the reduction %s and a short last batch', (reduction) => {
