@@ -15,7 +15,7 @@ import { fromWire } from '../src/engine/parameters.ts';
 import { plan } from '../src/engine/plan.ts';
 import { createReferenceBackend } from '../src/engine/reference/backend.ts';
 import { applyScaling } from '../src/training/preprocessing.ts';
-import type { RunRequest } from '../src/training/request.ts';
+import type { RunNote, RunRequest } from '../src/training/request.ts';
 import { Run } from '../src/training/run.ts';
 
 export interface Bar {
@@ -116,23 +116,36 @@ function requestOf(dataset: GoldenDataset, network: NetworkDefinition, { train, 
     scaling: { inputs: 'standardize', targets: dataset.task === 'regression' ? 'standardize' : undefined },
     learning_rate_schedule: [],
     arithmetic: 'fused',
+    statistics: true,
   } as const;
 }
 
-/** Trains to the end; the losses of all steps and the last value of a series. */
-function trainToEnd(run: Run, series: string): { readonly losses: readonly number[]; readonly value: number } {
-  const losses: number[] = [];
-  let value = Number.NaN;
-  while (run.end === null) {
-    const { steps, epochs } = run.advance(10_000);
-    losses.push(...steps.losses);
-    value = epochs.series[series]?.at(-1) ?? value;
-  }
-  return { losses, value };
+type Warning = Extract<RunNote, { type: 'warning' }>;
+
+interface Trained {
+  /** Of all steps. */
+  readonly losses: readonly number[];
+  /** The last of a series. */
+  readonly value: number;
+  /** What the run was warned of. */
+  readonly warnings: readonly Warning[];
 }
 
-/** The metric on the test rows after training with one seed. */
-export function runBar(dataset: GoldenDataset, bar: Bar, data: ReturnType<typeof readGolden>, seed: number): number {
+function trainToEnd(run: Run, series: string): Trained {
+  const losses: number[] = [];
+  const warnings: Warning[] = [];
+  let value = Number.NaN;
+  while (run.end === null) {
+    const { steps, epochs, notes } = run.advance(10_000);
+    losses.push(...steps.losses);
+    warnings.push(...notes.filter((note) => note.type === 'warning'));
+    value = epochs.series[series]?.at(-1) ?? value;
+  }
+  return { losses, value, warnings };
+}
+
+/** The metric on the test rows after training with one seed, and what the run was warned of. */
+export function runBar(dataset: GoldenDataset, bar: Bar, data: ReturnType<typeof readGolden>, seed: number): Trained {
   const { hidden, act, opt, lr, momentum, batch, epochs } = bar.config;
   const { loss, units, activation } = outputOf(dataset);
   const network: NetworkDefinition = {
@@ -149,7 +162,7 @@ export function runBar(dataset: GoldenDataset, bar: Bar, data: ReturnType<typeof
     seed,
     optimizer,
   };
-  return trainToEnd(new Run(request, null), bar.metric).value;
+  return trainToEnd(new Run(request, null), bar.metric);
 }
 
 export interface ReplayOutcome {

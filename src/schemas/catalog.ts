@@ -74,7 +74,12 @@ export const catalog = z
       .array(described.extend({ terminal: z.boolean(), actions: z.array(z.string()) }))
       .meta({ description: 'States of a job, and the actions that each allows.' }),
     stop_reasons: z.array(described),
-    warnings: z.array(described).meta({ description: 'Codes of the warnings about a definition.' }),
+    warnings: z
+      .array(described)
+      .meta({ description: 'Codes of the warnings about a definition or a job, before it runs.' }),
+    run_warnings: z
+      .array(described.extend({ level: z.enum(['info', 'warning']), source: z.string(), advice: z.string() }))
+      .meta({ description: 'Codes of the warnings while a job trains, and where their thresholds come from.' }),
     errors: z.array(
       z.strictObject({
         code: z.enum(errorCodes),

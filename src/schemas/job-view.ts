@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { jobActions, jobStates, stopReasons } from '../training/states.ts';
 import { finiteOrNot, listOf, listQuery, names, timestamp } from './common.ts';
 import { learningRateChange } from './job-patch.ts';
+import { jobWarning } from './job-warnings.ts';
 import { judgementShape } from './judgement.ts';
-import { warning } from './network.ts';
 
 export const jobState = z.enum(names(jobStates)).meta({ id: 'JobState', description: described(jobStates) });
 
@@ -83,7 +83,9 @@ const summaryShape = {
   latest: latest.nullable(),
   best: best.nullable(),
   error: jobError.nullable(),
-  warnings: z.array(warning),
+  warnings: z.array(jobWarning).meta({
+    description: 'What looked wrong when the job was created, then what looks wrong while it trains, each once.',
+  }),
   simulate_bug: z
     .string()
     .nullable()

@@ -194,7 +194,7 @@ function checkOutputDropout(value: unknown, context: z.RefinementCtx): void {
 }
 
 /** RFC 6902, as far as a warning's remedy needs it. */
-const patchOperation = z
+export const patchOperation = z
   .strictObject({
     op: z.enum(['add', 'remove', 'replace']),
     path: z.string().meta({ description: 'RFC 6901 pointer into the definition.' }),

@@ -15,6 +15,7 @@ import type { Catalog, CatalogOption } from '../schemas/catalog.ts';
 import { toWire } from '../schemas/common.ts';
 import { type Metric, metrics } from '../training/metrics.ts';
 import { allowedActions, jobStates, namesOf, stopReasons } from '../training/states.ts';
+import { runWarnings } from '../training/warnings.ts';
 import { lintRules } from './lint.ts';
 
 interface Entry {
@@ -104,6 +105,10 @@ export function createCatalog(limits: Limits): Catalog {
     states: namesOf(jobStates).map((name) => ({ name, ...jobStates[name], actions: allowedActions(name) })),
     stop_reasons: list(stopReasons, (reason) => description(reason.description)),
     warnings: list(lintRules, (rule) => description(rule.description)),
+    run_warnings: namesOf(runWarnings).map((name) => {
+      const { description, level, source, advice } = runWarnings[name];
+      return { name, description, level, source, advice };
+    }),
     errors: errorCodes.map((code) => ({ code, type: errorType(code), ...errors[code] })),
     problem_codes: list(problemCodes, description),
     limits: limitNames.map((name) => ({

@@ -21,9 +21,9 @@ import { type JobState, namesOf, stopReasons } from '../training/states.ts';
 import { encodeArrays } from './array-blob.ts';
 import { digestOf } from './digest.ts';
 import { type AdmissionSources, admit } from './job-admission.ts';
+import { lintJob } from './job-lint.ts';
 import type { AdmittedJob, KeptRequest } from './job-request.ts';
 import { urlsOf, viewOf } from './job-view.ts';
-import { lint } from './lint.ts';
 import { runDigest } from './run-digest.ts';
 
 export interface CreationContext extends AdmissionSources {
@@ -192,7 +192,7 @@ async function recordOf({ store, now }: CreationContext, admitted: AdmittedJob):
     data_key,
     epochs: request.epochs,
     steps: admitted.steps,
-    warnings: lint(definition),
+    warnings: lintJob(definition),
     metadata: admitted.metadata,
     priority: admitted.priority,
     run_sha256: runDigest(definition, plan, request),

@@ -5,7 +5,7 @@ import type { JobChange, JobProgress, JobRecord, NewEvent, PointChunk, Store } f
 import { checkpointKey } from '../store/store.ts';
 import type { RunHandle, RunOutcome, TrainingPool } from '../training/pool.ts';
 import type { CheckpointReport, Progress } from '../training/protocol.ts';
-import type { Best, Cursor, LearningRateChange } from '../training/request.ts';
+import type { Best, Cursor, LearningRateChange, RunNote } from '../training/request.ts';
 import type { JobAction } from '../training/states.ts';
 import type { JobFeed } from './feed.ts';
 import { storedChunks } from './history-levels.ts';
@@ -15,6 +15,7 @@ import { applyEvent, stateOf } from './job-transitions.ts';
 import { frameChunks, framesUpTo } from './layer-frames.ts';
 import { effectiveChanges, effectOf, stepsOfPending, withEffect } from './learning-rate-changes.ts';
 import { droppedSteps } from './retention.ts';
+import { warningsUpTo, wireWarning, withWarnings } from './run-warnings.ts';
 import { afterCrash, type Crashed, settlement } from './settlement.ts';
 import { type WireSeries, wireBest, wireSeries } from './wire-values.ts';
 
@@ -35,7 +36,7 @@ export interface RunContext {
 /** How far an attempt is, newer than what its record says. */
 export type LiveProgress = Pick<
   JobProgress,
-  'epoch' | 'epochs' | 'step' | 'steps' | 'samples_per_second' | 'latest' | 'best' | 'backend'
+  'epoch' | 'epochs' | 'step' | 'steps' | 'samples_per_second' | 'latest' | 'best' | 'backend' | 'warnings'
 >;
 
 /** The attempt has been replaced: nothing that it reports may be kept. */
@@ -140,7 +141,7 @@ export class JobRun {
     await this.#keepLearningRates(progress.notes);
     this.tail.add(progress);
     const notes = progress.notes.filter(({ type }) => type !== 'learning_rate_changed');
-    this.#notes.push(...notes.map(({ type, ...data }) => ({ type, data })));
+    this.#notes.push(...notes.map(eventOf));
     this.live = liveProgress(progress, this.live ?? this.job);
     this.#context.feed.signal(this.job.id, 'progress');
   };
@@ -214,10 +215,15 @@ export class JobRun {
       at: now(),
       reason: 'checkpoint_damaged',
       rewind: { step, points: { step, epoch, ...(await framesUpTo(store, this.job.id, step)) } },
-      set: { step, epoch },
+      set: { step, epoch, warnings: warningsUpTo(this.job.warnings, step) },
     });
     feed.signal(this.job.id, 'events');
   }
+}
+
+function eventOf(note: RunNote): NewEvent {
+  const { type, ...data } = note.type === 'warning' ? wireWarning(note) : note;
+  return { type, data };
 }
 
 /** What the outputs of a job's network are. */
@@ -230,7 +236,7 @@ function modelOf({ network, request }: JobRecord) {
 
 function liveProgress(
   { cursor, samples_per_second, steps, epochs, notes, best }: Progress,
-  before: Pick<LiveProgress, 'latest' | 'backend'>,
+  before: Pick<LiveProgress, 'latest' | 'backend' | 'warnings'>,
 ): LiveProgress {
   const { epoch, epochs: total, step, steps: allSteps } = cursor;
   const rate = Number.isFinite(samples_per_second) ? samples_per_second : null;
@@ -243,6 +249,7 @@ function liveProgress(
     latest: newestEpoch(epochs) ?? newestStep(steps, cursor) ?? before.latest,
     best: wireBest(best as Best | null),
     backend: notes.find((note) => note.type === 'backend_chosen')?.name ?? before.backend,
+    warnings: withWarnings(before.warnings, notes),
   };
 }
 

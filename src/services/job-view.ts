@@ -51,7 +51,10 @@ export function summaryOf(record: JobRecord, live: LiveProgress | null, now: num
     latest: job.latest as JobSummary['latest'],
     best: job.best as JobSummary['best'],
     error: job.error as JobSummary['error'],
-    warnings: (job.warnings ?? []) as JobSummary['warnings'],
+    warnings: ((job.warnings ?? []) as JobSummary['warnings']).map((known) => ({
+      ...known,
+      level: known.level ?? 'warning',
+    })),
     simulate_bug: simulate_bug ?? null,
     backend: job.backend,
     run_sha256: job.run_sha256,

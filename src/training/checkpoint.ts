@@ -18,6 +18,7 @@ import { floatsFromBytes, littleEndianBytes, parametersSha256 } from './bytes.ts
 import type { Preprocessing } from './preprocessing.ts';
 import type { Best, FlatParameters, LearningRateChange, RunResult } from './request.ts';
 import type { TargetKind } from './target-kind.ts';
+import type { WarningState } from './warning-watch.ts';
 
 const magic = Buffer.from('TRNYCKPT', 'latin1');
 const version = 1;
@@ -58,6 +59,8 @@ export interface CheckpointCursor {
   /** One state per schedule; only those that monitor a value change theirs. */
   readonly plateaus: readonly PlateauState[];
   readonly learning_rate_changes: readonly LearningRateChange[];
+  /** Absent where nothing is watched. */
+  readonly warnings?: WarningState | undefined;
   /** Set when the saved step was the run's last. */
   readonly stop_reason: 'completed' | 'early_stopping' | 'target_reached' | null;
 }

@@ -122,8 +122,32 @@ export interface EpochPoints {
   readonly series: Readonly<Record<string, Float64Array<ArrayBuffer>>>;
 }
 
+/** RFC 6902, for the body of the job with its network written inline. */
+export type WarningPatch = readonly {
+  readonly op: 'add' | 'remove' | 'replace';
+  readonly path: string;
+  readonly value?: unknown;
+}[];
+
+/** Something that looks wrong while a run trains. */
+export interface RunWarning {
+  readonly code: string;
+  /** `info`: worth knowing, and nothing is wrong. */
+  readonly level: 'info' | 'warning';
+  /** 0: before the first step. */
+  readonly step: number;
+  /** 1-based; absent where it concerns the whole run. */
+  readonly layer?: number;
+  readonly detail: string;
+  /** The numbers that show it. */
+  readonly evidence: Readonly<Record<string, number>>;
+  readonly advice: string;
+  readonly patch?: WarningPatch;
+}
+
 /** Something worth a line in the job's log; the caller adds number and time. */
 export type RunNote =
+  | ({ readonly type: 'warning' } & RunWarning)
   | { readonly type: 'backend_chosen'; readonly name: Backend['name']; readonly reason: string }
   | { readonly type: 'learning_rate_changed'; readonly step: number; readonly learning_rate: number }
   | { readonly type: 'learning_rate_reduced'; readonly step: number; readonly epoch: number; readonly factor: number }

@@ -25,6 +25,7 @@ import type {
   TestReport,
 } from './request.ts';
 import { StepSampler } from './step-sampler.ts';
+import { WarningWatch } from './warning-watch.ts';
 
 export type CreateBackend = (plan: Plan, setup: TrainingSetup, data: Data, initial: FlatParameters) => ChosenBackend;
 
@@ -57,6 +58,7 @@ export class Run {
   readonly #watch: Watch;
   readonly #monitor: Monitor;
   readonly #sampler: StepSampler | null;
+  readonly #warnings: WarningWatch | null;
   /** Whether the end of an epoch can change what comes after it, or measures something. */
   readonly #looksAtEpochs: boolean;
   #epoch = 0;
@@ -87,6 +89,9 @@ export class Run {
     this.#backend = backend;
     this.#sampler = request.statistics
       ? new StepSampler(this.plan, request, this.#prepared.data, this.cursor.steps)
+      : null;
+    this.#warnings = request.statistics
+      ? new WarningWatch(this.plan, request, this.#prepared.validation?.rows ?? 0)
       : null;
     this.backend = { name: backend.name, reason };
     if (checkpoint !== null) this.#resume(checkpoint);
@@ -142,12 +147,14 @@ export class Run {
       learning_rates: rates,
       control,
     });
+    const notes: RunNote[] = this.#warnings?.seeData(this.#prepared) ?? [];
     const frames: Frame[] = [];
     if (this.#sampler !== null && before !== null && result.steps_done === 1) {
       const [step, learning_rate, batch, after] = [first + 1, rates[0], block.order, this.#backend.state()];
-      frames.push(this.#sampler.look({ step, learning_rate, batch, before, after }));
+      const frame = this.#sampler.look({ step, learning_rate, batch, before, after });
+      frames.push(frame);
+      notes.push(...(this.#warnings?.seeFrame(frame) ?? []));
     }
-    const notes: RunNote[] = [];
     const counted = this.#count(result, rates, notes);
     const epochs = result.divergence === null ? counted : joinEpochs([counted, this.#diverge(result, rates, notes)]);
     const steps = {
@@ -179,6 +186,7 @@ export class Run {
         monitor: this.#monitor.state,
         plateaus: this.#rates.plateaus,
         learning_rate_changes: this.#rates.changes,
+        warnings: this.#warnings?.state,
         stop_reason: this.#end === null || this.#end.stop_reason === 'diverged' ? null : this.#end.stop_reason,
       },
       preprocessing: this.#prepared.preprocessing,
@@ -216,6 +224,7 @@ export class Run {
     this.#stepInEpoch = cursor.step_in_epoch;
     this.#epochLossSum = cursor.epoch_loss_sum;
     this.#monitor.restore(cursor.monitor);
+    this.#warnings?.restore(cursor.warnings);
     this.#bestModel = checkpoint.best;
     this.#rates.plateaus = cursor.plateaus;
     this.#rates.merge(cursor.learning_rate_changes);
@@ -250,6 +259,7 @@ export class Run {
     const { steps_per_epoch, rows } = this.#batches;
     const ending = Math.floor((this.#stepInEpoch + steps_done) / steps_per_epoch);
     const columns = new EpochColumns(this.#epoch + 1, ending);
+    this.#warnings?.seeLosses(losses.subarray(0, steps_done), steps_per_epoch);
     for (let from = 0; from < steps_done; ) {
       const to = Math.min(from + steps_per_epoch - this.#stepInEpoch, steps_done);
       this.#sumLosses(losses, from, to);
@@ -283,6 +293,9 @@ export class Run {
     const measured = this.#looksAtEpochs ? this.#measure() : null;
     const values: Readonly<Record<string, number>> =
       measured === null ? { loss } : { loss, learning_rate: rate, ...measured };
+    if (this.#warnings !== null) {
+      notes.push(...this.#warnings.seeEpoch(this.#epoch, this.#step, loss, measured?.validation_loss));
+    }
     const improved = this.#monitor.observe(values[this.#watch.monitor] ?? Number.NaN, this.#epoch, this.#step);
     if (improved && this.#request.early_stopping?.restore_best) {
       const { parameters, statistics } = this.#backend.state();

@@ -7,12 +7,16 @@ describe.each(each)('%s', (_name, dataset: GoldenDataset) => {
   const data = readGolden(dataset);
 
   it.each(dataset.bars.map((bar) => [`${bar.config.hidden} ${bar.config.act} ${bar.config.opt}`, bar] as const))(
-    'is learned as well as by scikit-learn and PyTorch: %s',
+    'is learned as well as by scikit-learn and PyTorch, without a false alarm: %s',
     (_config, bar) => {
-      const values = Array.from({ length: 10 }, (_, seed) => runBar(dataset, bar, data, seed));
+      const runs = Array.from({ length: 10 }, (_, seed) => runBar(dataset, bar, data, seed));
+      const values = runs.map(({ value }) => value);
       const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
       expect(mean).toBeGreaterThanOrEqual(bar.accept.mean_of_10_seeds_at_least);
       expect(Math.min(...values)).toBeGreaterThanOrEqual(bar.accept.every_seed_at_least);
+      // Three columns of the digits are 0 in every training row; besides that there is nothing to warn of.
+      const told = runs.flatMap(({ warnings }) => warnings.map(({ level, code }) => `${level} ${code}`));
+      expect([...new Set(told)]).toEqual(dataset.name === 'digits' ? ['info constant_features'] : []);
     },
   );
 
