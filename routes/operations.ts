@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import packageJson from '../package.json' with { type: 'json' };
-import { metricsMediaType, metricsText } from '../src/http/metrics.ts';
+import { addGauges, metricsMediaType, metricsText } from '../src/http/metrics.ts';
 import { health, version } from '../src/schemas/operations.ts';
 import { checkReadiness } from '../src/services/readiness.ts';
 import type { Routes } from './plugin.ts';
@@ -24,6 +24,8 @@ const page = `<!doctype html>
 `;
 
 export const operationRoutes: Routes = async (app, { services }) => {
+  addGauges(app, services.gauges);
+
   app.get(
     '/livez',
     {
@@ -65,7 +67,8 @@ export const operationRoutes: Routes = async (app, { services }) => {
         operationId: 'getMetrics',
         tags,
         summary: 'Metrics for Prometheus',
-        description: 'The process, the requests by route and status, and the jobs.',
+        description:
+          'The process with the delay of its event loop, the requests by route and status, the jobs by state, the queue, the workers, and whether the disk is full.',
         response: { 200: z.string().meta({ description: 'The Prometheus text format.' }) },
         responseDocs: {
           200: { media: { 'text/plain': '# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total 0.5\n' } },

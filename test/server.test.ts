@@ -66,6 +66,19 @@ describe('the process', () => {
     },
   );
 
+  it('goes on when nobody reads its log any more', async () => {
+    const server = serve();
+    const base = await waitForReadyLine(server);
+    const closed = [server.stdout!, server.stderr!].map((stream) => once(stream, 'close'));
+    server.stdout!.destroy();
+    server.stderr!.destroy();
+    await Promise.all(closed);
+    for (let i = 0; i < 20; i++) expect((await fetch(`${base}/v1/networks`)).status).toBe(200);
+    const exit = once(server, 'exit');
+    server.kill('SIGTERM');
+    expect(await exit).toEqual([0, null]);
+  });
+
   it('refuses a data directory that another server uses', async () => {
     const first = serve();
     await waitForReadyLine(first);

@@ -33,6 +33,7 @@ export class Faults {
   #calls = 0;
   #hit: string | null = null;
   #full = false;
+  #broken = false;
 
   /** The n-th call from here on fails, once. */
   arm(at: number, kind: FaultKind): void {
@@ -56,6 +57,15 @@ export class Faults {
     this.#full = false;
   }
 
+  /** From now on every statement fails. */
+  break(): void {
+    this.#broken = true;
+  }
+
+  repair(): void {
+    this.#broken = false;
+  }
+
   get foundation(): Foundation {
     return { driver: (driver) => this.#wrapDriver(driver), files: this.#wrapFiles() };
   }
@@ -71,6 +81,7 @@ export class Faults {
   #sql(text: string): void {
     const kind = this.#due(text.trim().slice(0, 60));
     if (kind !== null) throw sqlError(kind, text);
+    if (this.#broken) throw sqlError('EIO', text);
     const isReserved = existsSync(join(this.blobs, 'content', 'reserve', 'room'));
     if (this.#full && isReserved && writing.test(text)) throw sqlError('ENOSPC', text);
   }

@@ -1,4 +1,5 @@
 /** Logs: one line per request with its request_id, JSON for machines, readable on a terminal, never a secret. */
+import type { EventEmitter } from 'node:events';
 import type { Writable } from 'node:stream';
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino';
@@ -28,7 +29,17 @@ export function createLogger(config: Pick<Config, 'logLevel'>, stream?: Writable
   );
 }
 
+/**
+ * Who reads the log may go away (EPIPE), or the disk it goes to may be full: lines are lost then, but the service goes
+ * on. Without a listener the error would end the process.
+ */
+function survive(stream: Pick<EventEmitter, 'on'>): void {
+  stream.on('error', () => undefined);
+}
+
 function standardOutput(): DestinationStream {
+  survive(process.stdout);
+  survive(process.stderr);
   if (!process.stdout.isTTY) return process.stdout;
   return pretty({ colorize: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname', sync: true });
 }

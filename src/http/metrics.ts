@@ -1,6 +1,6 @@
 /** Prometheus metrics: the process, and every answered request by method, route and status. */
 import type { FastifyInstance } from 'fastify';
-import { collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -35,6 +35,35 @@ export function measureRequests(app: FastifyInstance): void {
     const route = request.routeOptions.url ?? 'none';
     duration.observe({ method: request.method, route, status: String(reply.statusCode) }, reply.elapsedTime / 1000);
   });
+}
+
+/** A value that is asked for at each scrape. */
+export interface GaugeSource {
+  readonly help: string;
+  /** One value, or one for each value of `label`. */
+  read(): Promise<number | Readonly<Record<string, number>>>;
+  readonly label?: string | undefined;
+}
+
+/** Metrics by name. One that cannot be read is NaN or left out, so that the others still answer when the storage does not. */
+export function addGauges(
+  { metrics }: Pick<FastifyInstance, 'metrics'>,
+  sources: Readonly<Record<string, GaugeSource>>,
+): void {
+  for (const [name, { help, label, read }] of Object.entries(sources)) {
+    new Gauge({
+      name,
+      help,
+      labelNames: label === undefined ? [] : [label],
+      registers: [metrics],
+      async collect() {
+        const values = await read().catch(() => (label === undefined ? Number.NaN : {}));
+        this.reset();
+        if (typeof values === 'number') this.set(values);
+        else for (const [value, count] of Object.entries(values)) this.set({ [label as string]: value }, count);
+      },
+    });
+  }
 }
 
 /** The text that Prometheus scrapes. */

@@ -7,6 +7,7 @@ import { keepRoom } from '../store/room.ts';
 import { createPool } from '../training/pool.ts';
 import { createCatalog } from './catalog.ts';
 import { createDatasets, type Datasets } from './datasets.ts';
+import { createGauges, type Gauges } from './gauges.ts';
 import { createGradients, type Gradients } from './gradients/gradients.ts';
 import { createJobs, type Jobs } from './jobs.ts';
 import { type Log, silentLog } from './log.ts';
@@ -19,6 +20,8 @@ export interface Services {
   readonly jobs: Jobs;
   readonly gradients: Gradients;
   readonly catalog: Catalog;
+  /** For `/metrics`. */
+  readonly gauges: Gauges;
   /** False while starting or stopping: new work is refused, and `/readyz` says so. */
   ready(): boolean;
   /** Resolves when the storage answers. */
@@ -63,6 +66,7 @@ export async function openServices(
     jobs,
     gradients: createGradients(limits),
     catalog: createCatalog(limits),
+    gauges: createGauges(store, pool, room),
     ready: () => closing === undefined,
     ping: () => store.ping(),
     close: () => {

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
+import { Faults } from '../../scripts/storage-faults/faults.ts';
 import { startApp, useApp } from '../support/app.ts';
+import { endless, job, submit, untilProgress } from '../support/jobs.ts';
 
 const running = useApp();
 
@@ -59,6 +61,38 @@ describe('/metrics', () => {
     expect(answer.text).toContain('http_request_duration_seconds_count{method="GET",route="none",status="404"} 1');
     expect(answer.text).toMatch(/^process_resident_memory_bytes \d+/m);
     expect(answer.text).not.toContain('net_1');
+  });
+
+  it('shows the jobs by state, the queue, the workers, and the delay of the event loop', async () => {
+    const { id } = await submit(running, endless);
+    await untilProgress(running, id);
+    await submit(running, job);
+    const { text } = await running.request.get('/metrics').expect(200);
+    const values = Object.fromEntries(
+      [...text.matchAll(/^(trainyard_\S+) (\S+)$/gm)].map(([, name, value]) => [name, Number(value)]),
+    );
+    expect(values).toMatchObject({
+      'trainyard_jobs{state="running"}': 1,
+      'trainyard_jobs{state="queued"}': 1,
+      'trainyard_jobs{state="failed"}': 0,
+      trainyard_queue_depth: 1,
+      trainyard_workers: 1,
+      trainyard_workers_busy: 1,
+      trainyard_storage_full: 0,
+    });
+    expect(text).toMatch(/^nodejs_eventloop_lag_p99_seconds [\d.e-]+$/m);
+  });
+
+  it('answers without the jobs when the storage does not', async () => {
+    const failing = new Faults();
+    const broken = await startApp({}, { foundation: failing.foundation });
+    failing.break();
+    const { text } = await broken.request.get('/metrics').expect(200);
+    expect(text).toMatch(/^trainyard_workers 1$/m);
+    expect(text).not.toMatch(/^trainyard_jobs\{/m);
+    failing.repair();
+    await broken.stop();
+    broken.remove();
   });
 });
 
