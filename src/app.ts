@@ -10,6 +10,7 @@ import { datasetRoutes } from '../routes/datasets.ts';
 import { gradientRoutes } from '../routes/gradients.ts';
 import { jobChangeRoutes } from '../routes/job-changes.ts';
 import { jobResultRoutes } from '../routes/job-results.ts';
+import { jobWebhookRoutes } from '../routes/job-webhooks.ts';
 import { jobRoutes } from '../routes/jobs.ts';
 import { networkRoutes } from '../routes/networks.ts';
 import { operationRoutes } from '../routes/operations.ts';
@@ -38,6 +39,7 @@ const routes: readonly Routes[] = [
   jobChangeRoutes,
   jobResultRoutes,
   postMortemRoutes,
+  jobWebhookRoutes,
   gradientRoutes,
   catalogRoutes,
   operationRoutes,

@@ -81,6 +81,7 @@ export const limits = {
     error: 'too_many_requests',
     description: 'Explanations by replay that wait or are under way.',
   },
+  max_webhooks: { default: 8, error: 'limit_exceeded', description: 'Webhooks of one job.' },
   max_event_streams: { default: 1_000, error: 'too_many_requests', description: 'Open server-sent event streams.' },
 } as const satisfies Record<string, Limit>;
 
@@ -114,6 +115,13 @@ const apiKeys = z
   });
 
 export const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+
+/** A secret by the Standard Webhooks specification: `whsec_` and 24 to 64 bytes in base64. */
+export function isWebhookSecret(text: string): boolean {
+  const [, base64 = ''] = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(text) ?? [];
+  const key = Buffer.from(base64, 'base64');
+  return key.length >= 24 && key.length <= 64 && key.toString('base64') === base64;
+}
 
 /** Setting → its schema (of the text in the environment), default and description. */
 export const settings = {
@@ -152,6 +160,16 @@ export const settings = {
     default: 'false',
     description: 'true serves any HOST without keys, for networks in which everyone is trusted.',
   },
+  WEBHOOK_SECRET: {
+    schema: z.string().refine(isWebhookSecret, 'must be whsec_ and 24 to 64 bytes in base64').optional(),
+    default: undefined,
+    description: 'Signs webhooks that bring no secret of their own: whsec_ and 24 to 64 bytes in base64.',
+  },
+  ALLOW_PRIVATE_WEBHOOKS: {
+    schema: yesOrNo,
+    default: 'false',
+    description: 'true sends webhooks to addresses that are not public too, such as those of your own network.',
+  },
 } as const;
 
 type SettingName = keyof typeof settings;
@@ -164,6 +182,7 @@ export interface Config {
   readonly maxWorkers: number;
   readonly logLevel: (typeof logLevels)[number];
   readonly apiKeys: readonly string[];
+  readonly webhooks: { readonly allowPrivate: boolean; readonly secret: string | undefined };
   readonly limits: Limits;
 }
 
@@ -236,6 +255,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     maxWorkers: data.MAX_WORKERS,
     logLevel: data.LOG_LEVEL,
     apiKeys: data.API_KEYS ?? [],
+    webhooks: { allowPrivate: data.ALLOW_PRIVATE_WEBHOOKS, secret: data.WEBHOOK_SECRET },
     limits: data.limits,
   };
 }

@@ -24,6 +24,7 @@ describe('the configuration', () => {
       maxWorkers: Math.max(1, availableParallelism() - 1),
       logLevel: 'info',
       apiKeys: [],
+      webhooks: { allowPrivate: false, secret: undefined },
       limits: defaultLimits,
     });
   });
@@ -43,6 +44,8 @@ describe('the configuration', () => {
       LOG_LEVEL: 'debug',
       API_KEYS: 'first-key-0123456789, second-key-0123456789',
       MAX_LAYERS: '5',
+      WEBHOOK_SECRET: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
+      ALLOW_PRIVATE_WEBHOOKS: 'true',
     };
     expect(readConfig(env)).toEqual({
       host: '::1',
@@ -52,6 +55,7 @@ describe('the configuration', () => {
       maxWorkers: 7,
       logLevel: 'debug',
       apiKeys: ['first-key-0123456789', 'second-key-0123456789'],
+      webhooks: { allowPrivate: true, secret: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' },
       limits: { ...defaultLimits, max_layers: 5 },
     });
   });
@@ -65,6 +69,7 @@ describe('the configuration', () => {
       DATABASE_URL: 'mysql://x',
       MAX_UNITS: '1e3',
       ALLOW_UNAUTHENTICATED: 'maybe',
+      WEBHOOK_SECRET: 'whsec_dG9vc2hvcnQ=',
     };
     const faults = faultsOf(env);
     expect(faults.map((fault) => fault.split(' ')[0]).sort()).toEqual(Object.keys(env).sort());

@@ -38,6 +38,7 @@ const summary = {
     events: `${self}/events`,
     predict: `${self}/predict`,
     evaluate: `${self}/evaluate`,
+    webhooks: `${self}/webhooks`,
   },
 };
 

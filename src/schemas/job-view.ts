@@ -63,6 +63,7 @@ const urls = z
     events: z.string(),
     predict: z.string(),
     evaluate: z.string(),
+    webhooks: z.string(),
   })
   .meta({ id: 'JobUrls', description: 'Where the rest of the job is.' });
 

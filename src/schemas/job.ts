@@ -11,6 +11,7 @@ import { inlineData, sampleWeights } from './data.ts';
 import type { CheckParams } from './issues.ts';
 import { networkExamples, networkInput } from './network.ts';
 import { optionShape, specSchema } from './options.ts';
+import { webhookInput } from './webhook.ts';
 
 export const optimizer = specSchema(optimizers, {
   id: 'Optimizer',
@@ -219,6 +220,7 @@ const handlingShape = {
     .default(0)
     .meta({ description: 'Higher ones first; equals in order of arrival.' }),
   external_id: externalId.optional(),
+  webhooks: z.array(webhookInput).default([]).meta({ description: 'Whom to tell of the job’s events.' }),
 };
 
 const xor = {

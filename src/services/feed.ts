@@ -9,6 +9,7 @@ type Listener = (signal: Signal) => void;
 
 export class JobFeed {
   readonly #listeners = new Map<string, Set<Listener>>();
+  readonly #eventListeners: (() => void)[] = [];
   readonly #closed = new AbortController();
 
   /** Aborted when the service stops: whoever waits gives up. */
@@ -16,7 +17,13 @@ export class JobFeed {
     return this.#closed.signal;
   }
 
+  /** Called whenever any job has new events. */
+  onEvents(listener: () => void): void {
+    this.#eventListeners.push(listener);
+  }
+
   signal(job_id: string, signal: Signal): void {
+    if (signal === 'events') for (const listener of this.#eventListeners) listener();
     for (const listener of this.#listeners.get(job_id) ?? []) listener(signal);
   }
 

@@ -18,6 +18,7 @@ import { type AdmittedJob, arraysOf, keptRequest } from './job-request.ts';
 import { type DatasetSource, findInitial, findRows, type ModelSource, missing } from './job-sources.ts';
 import { inputOf, networkProblems, over } from './networks.ts';
 import { heldOutParts, splitProblems } from './split-checks.ts';
+import { newWebhooks, type WebhookPolicy, webhookProblems } from './webhooks/admission.ts';
 import { weightProblems } from './weight-checks.ts';
 
 export interface AdmissionSources {
@@ -25,6 +26,7 @@ export interface AdmissionSources {
   readonly datasets: DatasetSource;
   readonly models: ModelSource;
   readonly limits: Limits;
+  readonly webhooks: WebhookPolicy;
 }
 
 /**
@@ -40,6 +42,7 @@ export async function admit(input: JobInput, sources: AdmissionSources): Promise
   const data = await findRows(input, '', find);
   const validation = input.validation === undefined ? null : await findRows(input.validation, '/validation', find);
   problems.push(...optionProblems(input, sources.limits));
+  problems.push(...webhookProblems(input, sources.webhooks, sources.limits));
   if (planned !== null && data !== null) problems.push(...fitProblems(input, planned, data, validation));
   const initial = planned === null ? null : await findInitial(input, planned, sources, problems);
   if (planned !== null && data !== null) problems.push(...memoryProblems(input, planned, data, sources.limits));
@@ -68,6 +71,7 @@ export async function admit(input: JobInput, sources: AdmissionSources): Promise
     metadata: input.metadata,
     priority: input.priority,
     external_id: input.external_id ?? null,
+    webhooks: newWebhooks(input, sources.webhooks),
   };
 }
 
@@ -116,6 +120,7 @@ function monitorProblems(input: JobInput): Problem[] {
   const watched: (readonly [string, string | undefined])[] = [
     ['/early_stopping/monitor', input.early_stopping?.monitor],
     ['/target/monitor', input.target?.monitor],
+    ...input.webhooks.map(({ threshold }, i) => [`/webhooks/${i}/threshold/monitor`, threshold?.monitor] as const),
     ...schedules.map((schedule, i) => {
       const place = Array.isArray(input.learning_rate_schedule)
         ? `/learning_rate_schedule/${i}`

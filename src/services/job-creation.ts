@@ -73,8 +73,8 @@ export async function createJob(
     const known = await store.idempotency.find({ ...claim, scope }, now());
     if (known !== undefined) return repeated(known);
   }
-  // Under a key of its own, the client will look for this very job.
-  const mayReuse = reuse && input.external_id === undefined;
+  // Under a key of its own, the client will look for this very job; webhooks tell of this one.
+  const mayReuse = reuse && input.external_id === undefined && input.webhooks.length === 0;
   const outcome = await insert(context, await admit(input, context), claim, mayReuse ? reusable : undefined);
   if (outcome.outcome === 'run_exists') return reused(context, outcome.record, claim);
   if (outcome.outcome === 'external_id_taken') throw taken(outcome.record, 'has this external_id');
@@ -161,6 +161,7 @@ async function insert(
     max_waiting: limits.max_queue,
     deadline: patience === undefined ? undefined : job.created_at + 1000 * patience,
     events: [queuedEvent],
+    webhooks: admitted.webhooks,
   });
   if (outcome.outcome === 'created') return { outcome: 'created', answer: created };
   await store.blobs.deleteAll(jobPrefix(job.id));

@@ -4,7 +4,7 @@ import type { Data, Plan } from '../engine/backend.ts';
 import type { ClipGradients, NetworkDefinition } from '../engine/definition.ts';
 import type { InitialParameters } from '../engine/plan.ts';
 import type { JobInput } from '../schemas/job.ts';
-import type { Metadata } from '../store/store.ts';
+import type { Metadata, NewWebhook } from '../store/store.ts';
 import { defaultMonitor } from '../training/monitor.ts';
 import type { LearningRateChange, RunRequest, Validation } from '../training/request.ts';
 import type { SplitPart } from '../training/split.ts';
@@ -21,7 +21,8 @@ type Elsewhere =
   | 'initial_parameters'
   | 'metadata'
   | 'priority'
-  | 'external_id';
+  | 'external_id'
+  | 'webhooks';
 
 /** Every option of a job with its default filled in; where the client gave matrices, their size or origin. */
 export interface KeptRequest extends Omit<JobInput, Elsewhere> {
@@ -53,6 +54,7 @@ export interface AdmittedJob {
   readonly metadata: Metadata;
   readonly priority: number;
   readonly external_id: string | null;
+  readonly webhooks: readonly NewWebhook[];
 }
 
 export interface RequestParts {
@@ -77,7 +79,7 @@ export function keptRequest(input: JobInput, parts: RequestParts): KeptRequest {
     initial_parameters,
     ...rest
   } = input;
-  const { metadata, priority, external_id, ...options } = rest;
+  const { metadata, priority, external_id, webhooks, ...options } = rest;
   const { fraction, rows } = validation ?? {};
   const heldOut =
     fraction !== undefined

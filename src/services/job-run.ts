@@ -17,6 +17,7 @@ import { effectiveChanges, effectOf, stepsOfPending, withEffect } from './learni
 import { droppedSteps } from './retention.ts';
 import { warningsUpTo, wireWarning, withWarnings } from './run-warnings.ts';
 import { afterCrash, type Crashed, settlement } from './settlement.ts';
+import { Thresholds } from './webhooks/thresholds.ts';
 import { type WireSeries, wireBest, wireSeries } from './wire-values.ts';
 
 export interface RunContext {
@@ -53,6 +54,7 @@ export class JobRun {
   #handle: RunHandle | null = null;
   #wish: Exclude<JobAction, 'resume'> | null = null;
   #notes: NewEvent[] = [];
+  #thresholds = new Thresholds([]);
   /** Number of the newest change of the learning rate that the worker knows. */
   #passedRate = 0;
   /** Changes that the worker has not named the step of. */
@@ -74,6 +76,7 @@ export class JobRun {
   async carryOut(): Promise<void> {
     const { bytes, step } = await this.#newestCheckpoint();
     const changes = await this.#settleLearningRates(step);
+    this.#thresholds = new Thresholds(await this.#context.store.webhooks.list(this.job.id));
     const handle = await this.#context.start(this.job, this, bytes, changes);
     this.#handle = handle;
     try {
@@ -142,6 +145,7 @@ export class JobRun {
     this.tail.add(progress);
     const notes = progress.notes.filter(({ type }) => type !== 'learning_rate_changed');
     this.#notes.push(...notes.map(eventOf));
+    this.#notes.push(...this.#thresholds.reachedIn(progress.epochs));
     this.live = liveProgress(progress, this.live ?? this.job);
     this.#context.feed.signal(this.job.id, 'progress');
   };

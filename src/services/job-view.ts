@@ -21,6 +21,7 @@ export function urlsOf(id: string): JobSummary['urls'] {
     events: `${self}/events`,
     predict: `${self}/predict`,
     evaluate: `${self}/evaluate`,
+    webhooks: `${self}/webhooks`,
   };
 }
 

@@ -17,6 +17,7 @@ import {
 import type { LayerStatistics } from '../schemas/layers.ts';
 import type { EvaluateInput, Evaluation } from '../schemas/prediction.ts';
 import type { StepQuery } from '../schemas/step.ts';
+import type { WebhookList } from '../schemas/webhook.ts';
 import { endlessRoom, type Room } from '../store/room.ts';
 import type { JobRecord, Store } from '../store/store.ts';
 import type { RunHandle, RunHandlers, TrainingPool } from '../training/pool.ts';
@@ -42,6 +43,10 @@ import { parametersJson } from './parameters.ts';
 import { evaluate, predict } from './predictions.ts';
 import { Scheduler } from './scheduler.ts';
 import { explainStep } from './step-explanations.ts';
+import type { WebhookPolicy } from './webhooks/admission.ts';
+import { Outbox } from './webhooks/outbox.ts';
+import { createSend } from './webhooks/send.ts';
+import { webhooksOf } from './webhooks/view.ts';
 
 export interface JobsContext {
   readonly store: Store;
@@ -52,6 +57,7 @@ export interface JobsContext {
   /** Whether there is room on the disk. */
   readonly room?: Room;
   readonly storage_retry_ms?: number | undefined;
+  readonly webhooks?: WebhookPolicy;
   readonly now?: () => number;
 }
 
@@ -82,6 +88,8 @@ export interface Jobs {
   /** Statistics of the layers at the sampled steps. */
   layers(id: string, query: { readonly layer?: number | undefined }): Promise<Tagged<LayerStatistics>>;
   checkpoints(id: string): Promise<CheckpointList>;
+  /** Those of the job, and how their deliveries stand. */
+  webhooks(id: string): Promise<WebhookList>;
   events(id: string, page: { readonly after: number; readonly limit: number }): Promise<WirePage<WireEvent>>;
   /** What happens from here on; ends with the job, the service, or the abort. */
   follow(id: string, after: number, abort: AbortSignal): Promise<AsyncGenerator<StreamItem>>;
@@ -96,13 +104,26 @@ export interface Jobs {
   close(): Promise<void>;
 }
 
+const publicOnly: WebhookPolicy = { allowPrivate: false };
+
 export function createJobs(given: JobsContext): Jobs {
-  const { store, pool, datasets, limits, log, room = endlessRoom, storage_retry_ms, now = Date.now } = given;
+  const {
+    store,
+    pool,
+    datasets,
+    limits,
+    log,
+    room = endlessRoom,
+    storage_retry_ms,
+    webhooks = publicOnly,
+    now = Date.now,
+  } = given;
   const feed = new JobFeed();
   const models = new Models(store);
   const scheduler = new Scheduler({ store, pool, feed, log, room, storage_retry_ms, now, start: startRun });
+  const outbox = new Outbox({ store, feed, log, now, send: createSend(webhooks) });
   const postMortems = createPostMortems();
-  const context = { store, pool, datasets, limits, models, feed, scheduler, postMortems, now };
+  const context = { store, pool, datasets, limits, webhooks, models, feed, scheduler, postMortems, now };
   const live = (id: string) => scheduler.runOf(id)?.live ?? null;
   let streams = 0;
   let housekeeping: Housekeeping | undefined;
@@ -138,11 +159,13 @@ export function createJobs(given: JobsContext): Jobs {
   return {
     async create(input, options = {}) {
       const created = await createJob(context, input, options);
+      feed.signal(created.id, 'events');
       scheduler.wake();
       return created;
     },
     async put(external_id, input) {
       const created = await putJob(context, input, external_id);
+      feed.signal(created.id, 'events');
       scheduler.wake();
       return created;
     },
@@ -205,6 +228,10 @@ export function createJobs(given: JobsContext): Jobs {
         })),
       };
     },
+    async webhooks(id) {
+      await requireJob(store, id);
+      return webhooksOf(store, id);
+    },
     async events(id, page) {
       await requireJob(store, id);
       const { data, has_more } = await store.events.list(id, page);
@@ -226,10 +253,13 @@ export function createJobs(given: JobsContext): Jobs {
       // Before anything is written: what it finds then is no work under way.
       housekeeping = startHousekeeping(store, log, now);
       await scheduler.start();
+      outbox.start();
     },
     async close() {
       feed.close();
       await Promise.all([scheduler.close(), housekeeping?.close(), postMortems.close()]);
+      // What the end of the runs has brought waits for the next start.
+      await outbox.close();
     },
   };
 }

@@ -57,7 +57,8 @@ export async function openServices(
   });
   const datasets = createDatasets(store, uploads, limits);
   const pool = createPool({ workers: config.maxWorkers, settings: { checkpoint_after_points: storedPoints } });
-  const jobs = createJobs({ store, pool, datasets, limits, log, room, storage_retry_ms });
+  const { webhooks } = config;
+  const jobs = createJobs({ store, pool, datasets, limits, log, room, storage_retry_ms, webhooks });
   await jobs.start();
   let closing: Promise<void> | undefined;
   return {

@@ -3,6 +3,7 @@ import type { Driver, Queryable } from './driver.ts';
 import { pageOf } from './lists.ts';
 import { type Columns, decode, toJson } from './sql.ts';
 import type { EventRecord, Events, NewEvent, TransitionRecord } from './store.ts';
+import { putDeliveries } from './webhooks.ts';
 
 const eventColumns: Columns<EventRecord> = { id: 'plain', type: 'plain', data: 'json', at: 'plain' };
 
@@ -13,15 +14,15 @@ const transitionColumns: Columns<TransitionRecord> = {
   attempt: 'plain',
 };
 
-/** Writes events so that the last one gets the id `last_event_id`, which the job's row has counted up to already. */
+/** Writes events, and puts their deliveries into the outbox, so that the last one gets the id `last_event_id`, which the job's row has counted up to already. */
 export async function putEvents(
   sql: Queryable,
   job: { readonly id: string; readonly last_event_id: number },
   events: readonly NewEvent[],
   at: number,
 ): Promise<void> {
-  for (const [i, { type, data }] of events.entries()) {
-    const id = job.last_event_id - events.length + 1 + i;
+  const numbered = events.map((event, i) => ({ ...event, id: job.last_event_id - events.length + 1 + i }));
+  for (const { id, type, data } of numbered) {
     await sql.query('insert into events (job_id, id, type, data, at) values ($1, $2, $3, $4, $5)', [
       job.id,
       id,
@@ -30,6 +31,7 @@ export async function putEvents(
       at,
     ]);
   }
+  await putDeliveries(sql, job.id, numbered, at);
 }
 
 export async function putTransition(sql: Queryable, job_id: string, transition: TransitionRecord): Promise<void> {

@@ -10,6 +10,7 @@ import { depth, waitingState } from './queue.ts';
 import { decode, insertInto, isIn, type Parameters, parameters } from './sql.ts';
 import type { JobCreated, JobCreation, JobFilter, JobRecord, Jobs, NewJob, Reuse } from './store.ts';
 import { jobPrefix } from './store.ts';
+import { putWebhooks } from './webhooks.ts';
 
 /** A job at its beginning. */
 export function newJob(job: NewJob, eventCount: number): JobRecord {
@@ -100,6 +101,7 @@ async function createJob(sql: Queryable, dialect: Dialect, creation: JobCreation
   await enqueue(sql, job, job.created_at, deadline);
   await putLabels(sql, job.id, job.metadata);
   await putTransition(sql, job.id, { state: job.state, at: job.created_at, reason: null, attempt: job.attempt });
+  await putWebhooks(sql, job.id, creation.webhooks ?? []);
   await putEvents(sql, job, events, job.created_at);
   return job;
 }

@@ -18,6 +18,7 @@ import { queue } from './queue.ts';
 import { migrate } from './schema.ts';
 import type { Store } from './store.ts';
 import { sweepBlobs } from './sweep.ts';
+import { webhooks } from './webhooks.ts';
 
 /** Where everything is kept: a directory of this process alone, or a PostgreSQL database that many may share. */
 export type StorePlace = { readonly data_dir: string } | { readonly database_url: string };
@@ -39,6 +40,7 @@ export function assemble(driver: Driver, blobs: BlobStore): Store {
     checkpoints: checkpoints(driver),
     queue: queue(driver),
     idempotency: idempotencyRecords(driver),
+    webhooks: webhooks(driver),
     blobs,
     sweepBlobs: (before) => sweepBlobs(driver, blobs, before),
     ping: async () => {

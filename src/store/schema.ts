@@ -92,10 +92,28 @@ const learningRates = ({ text, integer, double, tableOptions }: Dialect): readon
   ) ${tableOptions}`,
 ];
 
+/** Whom to tell of a job's events, and what is still to be told. */
+const webhooks = ({ text, integer, tableOptions }: Dialect): readonly string[] => {
+  const job = `job_id ${text} not null references jobs (id) on delete cascade`;
+  return [
+    `create table webhooks (
+      ${job}, number ${integer} not null, url ${text} not null, secret ${text} not null, events ${text} not null,
+      threshold ${text}, disabled_at ${integer}, primary key (job_id, number)
+    ) ${tableOptions}`,
+    `create table webhook_deliveries (
+      ${job}, webhook ${integer} not null, event_id ${integer} not null, state ${text} not null,
+      attempts ${integer} not null, next_attempt_at ${integer}, last_attempt_at ${integer}, status ${integer},
+      error ${text}, primary key (job_id, webhook, event_id)
+    ) ${tableOptions}`,
+    "create index webhook_deliveries_due on webhook_deliveries (next_attempt_at) where state = 'pending'",
+  ];
+};
+
 const migrations: readonly Migration[] = [
   { version: 1, statements: (words) => [...records(words), ...histories(words), ...blobs(words)] },
   { version: 2, statements: learningRates },
   { version: 3, statements: ({ text }) => [`alter table jobs add column test ${text}`] },
+  { version: 4, statements: webhooks },
 ];
 
 async function appliedVersion(sql: Queryable, { integer, tableOptions }: Dialect): Promise<number> {

@@ -189,6 +189,7 @@ export interface JobCreation {
   readonly deadline?: number | undefined;
   /** The first events, usually one that says `queued`. */
   readonly events?: readonly NewEvent[] | undefined;
+  readonly webhooks?: readonly NewWebhook[] | undefined;
 }
 
 /** Which job of the same `run_sha256` makes another one needless; one that has ended comes first, then the newest. */
@@ -323,6 +324,61 @@ export interface Events {
   ): Promise<Page<EventRecord>>;
 }
 
+// ---------------------------------------------------------------------------------------------------------- webhooks
+
+/** Who is told of a job's events. */
+export interface NewWebhook {
+  /** 1, 2, 3, … within the job. */
+  readonly number: number;
+  readonly url: string;
+  /** Signs what is sent; never shown. */
+  readonly secret: string;
+  /** Types of the events that it is told of. */
+  readonly events: readonly string[];
+  readonly threshold: Json;
+}
+
+export interface WebhookRecord extends NewWebhook {
+  /** When its receiver asked not to be told any more. */
+  readonly disabled_at: number | null;
+  /** How many events `threshold_reached` it is or was told of. */
+  readonly threshold_reached: number;
+}
+
+/** One event on its way to one webhook. */
+export interface Delivery {
+  readonly job_id: string;
+  readonly webhook: number;
+  readonly event_id: number;
+  readonly state: 'pending' | 'delivered' | 'failed';
+  readonly attempts: number;
+  /** `null` when it is settled. */
+  readonly next_attempt_at: number | null;
+  readonly last_attempt_at: number | null;
+  /** The status that the receiver has answered the last attempt with. */
+  readonly status: number | null;
+  readonly error: string | null;
+}
+
+/** With all that is needed to send it. */
+export interface DueDelivery
+  extends Delivery,
+    Pick<NewWebhook, 'url' | 'secret'>,
+    Pick<EventRecord, 'type' | 'data' | 'at'>,
+    Pick<JobRecord, 'external_id'> {}
+
+export interface Webhooks {
+  list(job_id: string): Promise<readonly WebhookRecord[]>;
+  /** The newest first. */
+  deliveries(job_id: string, webhook: number, limit: number): Promise<readonly Delivery[]>;
+  /** Pending deliveries whose time has come, of each webhook only the oldest pending one; those that wait longest first. */
+  due(now: number, limit: number): Promise<readonly DueDelivery[]>;
+  /** When the next pending delivery is to be tried; `undefined` when there is none. */
+  nextAttemptAt(): Promise<number | undefined>;
+  /** Writes down an attempt. `disable`: nothing more is sent to this webhook. */
+  settle(delivery: Delivery, disable?: boolean): Promise<void>;
+}
+
 /**
  * Consecutive points of a job's history: point i has the index `first + i` and the value `series[name][i]`. The index
  * is the step or the epoch; other resolutions, such as coarser levels of the steps, are named by who writes them.
@@ -409,6 +465,7 @@ export interface Store {
   readonly checkpoints: Checkpoints;
   readonly queue: Queue;
   readonly idempotency: IdempotencyRecords;
+  readonly webhooks: Webhooks;
   readonly blobs: BlobStore;
   /**
    * Deletes blobs written before `before` that a crash between put and commit left behind: those of jobs and data sets

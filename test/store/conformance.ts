@@ -8,6 +8,7 @@ import { jobsConform } from './conformance/jobs.ts';
 import { queueConforms } from './conformance/queue.ts';
 import { recordsConform } from './conformance/records.ts';
 import { transactionsConform } from './conformance/transactions.ts';
+import { webhooksConform } from './conformance/webhooks.ts';
 import type { Place } from './places.ts';
 
 /** The fresh place of the test that runs, and the store that is open on it. */
@@ -64,6 +65,7 @@ export function conformance(name: string, newPlace: () => Promise<Place>): void 
     describe('changes of a job', () => changesConform(fixture));
     describe('histories', () => historiesConform(fixture));
     describe('the queue', () => queueConforms(fixture));
+    describe('webhooks', () => webhooksConform(fixture));
     describe('blobs', () => blobsConform(fixture));
     describe('transactions', () => transactionsConform(fixture));
   });
