@@ -9,14 +9,7 @@ import { answers } from '../src/schemas/job-answers.ts';
 import { checkpointList } from '../src/schemas/job-view.ts';
 import { layerStatistics, layersQuery } from '../src/schemas/layers.ts';
 import { parametersQuery, parametersView } from '../src/schemas/parameters.ts';
-import {
-  evaluateExamples,
-  evaluateInput,
-  evaluation,
-  predictExamples,
-  predictInput,
-  prediction,
-} from '../src/schemas/prediction.ts';
+import { evaluateExamples, evaluateInput, evaluation } from '../src/schemas/prediction.ts';
 import { historyTexts, sentEvents } from '../src/services/representations.ts';
 import type { Routes } from './plugin.ts';
 
@@ -149,28 +142,6 @@ export const jobResultRoutes: Routes = async (app, { services }) => {
       const after = lastEventId(request) ?? request.query.after;
       const items = await services.jobs.follow(id, after, connectionSignal(request));
       return sendEvents(request, reply, sentEvents(items)) as never;
-    },
-  );
-
-  app.post(
-    '/v1/jobs/:id/predict',
-    {
-      schema: {
-        operationId: 'predict',
-        tags,
-        summary: 'Predict',
-        description: 'The outputs of the trained network for new rows; of a running job by its newest checkpoint.',
-        params,
-        body: predictInput,
-        examples: predictExamples,
-        response: { 200: prediction },
-        responseDocs: { 200: { examples: answers.prediction } },
-        errors: ['wrong_state'],
-      },
-    },
-    async (request, reply) => {
-      const text = await services.jobs.predict(request.params.id, request.body.inputs);
-      return reply.type(json).send(text as never);
     },
   );
 

@@ -16,6 +16,7 @@ import { networkRoutes } from '../routes/networks.ts';
 import { operationRoutes } from '../routes/operations.ts';
 import type { Routes } from '../routes/plugin.ts';
 import { postMortemRoutes } from '../routes/post-mortems.ts';
+import { predictionRoutes } from '../routes/predictions.ts';
 import type { Config } from './config.ts';
 import { ProblemError } from './errors.ts';
 import { requireApiKey } from './http/authentication.ts';
@@ -38,6 +39,7 @@ const routes: readonly Routes[] = [
   jobRoutes,
   jobChangeRoutes,
   jobResultRoutes,
+  predictionRoutes,
   postMortemRoutes,
   jobWebhookRoutes,
   gradientRoutes,

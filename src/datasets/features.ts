@@ -1,6 +1,6 @@
 /** What a model remembers of the data set that it was trained on: enough to take rows in the client's columns and to answer with the client's classes. */
 import type { UsedProfile } from './dataset.ts';
-import { DatasetError, type DatasetProblem, Problems } from './problems.ts';
+import { DatasetError, type DatasetProblem, type DatasetProblemCode, Problems } from './problems.ts';
 
 export interface FeatureColumn {
   readonly name: string;
@@ -39,33 +39,16 @@ type Encoded =
   | { readonly values: null; readonly problems: readonly DatasetProblem[] };
 
 /**
- * Rows in the client's columns, each an object by column name or a list in the order of the columns, as the inputs of
- * the network: row-major, texts as one 1 among zeros.
+ * Rows in the client's columns as the inputs of the network; see {@link RowEncoder}.
  * @param pointer where the rows stand in the body
  */
-export function encodeRows({ columns }: Features, rows: readonly unknown[], pointer: string): Encoded {
+export function encodeRows(features: Features, rows: readonly unknown[], pointer: string): Encoded {
   const problems = new Problems();
-  const widths = columns.map(({ categories }) => categories?.length ?? 1);
-  const size = widths.reduce((sum, width) => sum + width, 0);
-  const values = new Float64Array(rows.length * size);
+  const encoder = new RowEncoder(features);
+  const values = new Float64Array(rows.length * encoder.size);
   try {
     rows.forEach((row, number) => {
-      const place = `${pointer}/${number}`;
-      const cells = cellsOf(row, columns, number, place, problems);
-      let at = number * size;
-      columns.forEach((column, i) => {
-        if (cells !== null)
-          putCell(
-            values,
-            at,
-            column,
-            cells[i],
-            `${place}/${Array.isArray(row) ? i : escaped(column.name)}`,
-            number,
-            problems,
-          );
-        at += widths[i];
-      });
+      encoder.put(row, values, number * encoder.size, rowReport(problems, number, pointer));
     });
     problems.throwIfAny();
   } catch (error) {
@@ -76,39 +59,80 @@ export function encodeRows({ columns }: Features, rows: readonly unknown[], poin
 }
 
 /** RFC 6901. */
-const escaped = (name: string): string => name.replaceAll('~', '~0').replaceAll('/', '~1');
+const escaped = (column: string | number): string => String(column).replaceAll('~', '~0').replaceAll('/', '~1');
 
-function cellsOf(
-  row: unknown,
-  columns: readonly FeatureColumn[],
-  number: number,
-  pointer: string,
-  problems: Problems,
-): readonly unknown[] | null {
-  if (Array.isArray(row)) {
-    if (row.length === columns.length) return row;
-    problems.add(
-      'ragged_rows',
-      `Row ${number} has ${row.length} values; the columns are ${columns.map(({ name }) => name).join(', ')}.`,
-      pointer,
-    );
-    return null;
+/**
+ * Says what is wrong with a row.
+ * @param detail goes on after the name of the row: `, column "x": …` or ` has …`
+ * @param column its name or place; null: the row as a whole
+ */
+export type ReportFault = (code: DatasetProblemCode, detail: string, column: string | number | null) => void;
+
+/** Faults of row `number` (from 0) as problems below `pointer`. */
+export const rowReport =
+  (problems: Problems, number: number, pointer: string): ReportFault =>
+  (code, detail, column) => {
+    const place = column === null ? '' : `/${escaped(column)}`;
+    problems.add(code, `Row ${number}${detail}`, `${pointer}/${number}${place}`);
+  };
+
+/**
+ * One row after the other: an object by column name, a list in the order of the columns, or, where texts make more
+ * features than columns, a list of the features themselves. Texts become one 1 among zeros.
+ */
+export class RowEncoder {
+  /** Features of a row. */
+  readonly size: number;
+  readonly #columns: readonly FeatureColumn[];
+  readonly #offsets: readonly number[];
+  readonly #names: ReadonlySet<string>;
+
+  constructor({ columns }: Pick<Features, 'columns'>) {
+    let size = 0;
+    this.#columns = columns;
+    this.#offsets = columns.map(({ categories }) => {
+      const offset = size;
+      size += categories?.length ?? 1;
+      return offset;
+    });
+    this.size = size;
+    this.#names = new Set(columns.map(({ name }) => name));
   }
-  if (typeof row !== 'object' || row === null) {
-    problems.add('wrong_type', `Row ${number} must be an object by column name or a list.`, pointer);
-    return null;
+
+  /** Writes the features of a row from `values[at]` on, where there must be zeros. */
+  put(row: unknown, values: Float64Array, at: number, report: ReportFault): void {
+    if (Array.isArray(row)) this.#putList(row, values, at, report);
+    else if (typeof row === 'object' && row !== null) this.#putObject(row, values, at, report);
+    else report('wrong_type', ' must be an object by column name or a list.', null);
   }
-  const given = row as Readonly<Record<string, unknown>>;
-  for (const name of Object.keys(given)) {
-    if (!columns.some((column) => column.name === name)) {
-      problems.add(
-        'unknown_field',
-        `Row ${number} has ${JSON.stringify(name)}, which is not a column of the training data.`,
-        `${pointer}/${escaped(name)}`,
-      );
+
+  #putList(row: readonly unknown[], values: Float64Array, at: number, report: ReportFault): void {
+    if (row.length === this.#columns.length) {
+      row.forEach((cell, i) => {
+        putCell(values, at + this.#offsets[i], this.#columns[i], cell, i, report);
+      });
+    } else if (row.length === this.size) {
+      row.forEach((cell, i) => {
+        putCell(values, at + i, { name: `feature ${i + 1}`, categories: null }, cell, i, report);
+      });
+    } else {
+      const names = this.#columns.map(({ name }) => name);
+      const listed = names.length > 20 ? `${names.length} columns` : `columns are ${names.join(', ')}`;
+      report('ragged_rows', ` has ${row.length} values; the ${listed}.`, null);
     }
   }
-  return columns.map(({ name }) => (Object.hasOwn(given, name) ? given[name] : undefined));
+
+  #putObject(row: object, values: Float64Array, at: number, report: ReportFault): void {
+    const given = row as Readonly<Record<string, unknown>>;
+    for (const name of Object.keys(given)) {
+      if (this.#names.has(name)) continue;
+      report('unknown_field', ` has ${JSON.stringify(name)}, which is not a column of the training data.`, name);
+    }
+    this.#columns.forEach((column, i) => {
+      const cell = Object.hasOwn(given, column.name) ? given[column.name] : undefined;
+      putCell(values, at + this.#offsets[i], column, cell, column.name, report);
+    });
+  }
 }
 
 function putCell(
@@ -116,21 +140,18 @@ function putCell(
   at: number,
   { name, categories }: FeatureColumn,
   cell: unknown,
-  pointer: string,
-  row: number,
-  problems: Problems,
+  place: string | number,
+  report: ReportFault,
 ): void {
-  const place = `Row ${row}, column ${JSON.stringify(name)}`;
-  if (cell === undefined || cell === null) {
-    problems.add('required', `${place}: a value must be given.`, pointer);
-  } else if (categories !== null) {
+  const fault = (code: DatasetProblemCode, what: string) =>
+    report(code, `, column ${JSON.stringify(name)}${what}`, place);
+  if (cell === undefined || cell === null) fault('required', ': a value must be given.');
+  else if (categories !== null) {
     const found = categories.indexOf(String(cell));
     if (found >= 0) values[at + found] = 1;
-    else
-      problems.add('unknown_name', `${place}: ${JSON.stringify(cell)} is none of ${categories.join(', ')}.`, pointer);
-  } else if (typeof cell !== 'number' && typeof cell !== 'boolean') {
-    problems.add('wrong_type', `${place}: ${JSON.stringify(cell)} is not a number.`, pointer);
-  } else if (!Number.isFinite(Number(cell))) {
-    problems.add('not_finite', `${place} is too large for a float64; the largest is about 1.8e308.`, pointer);
-  } else values[at] = Number(cell);
+    else fault('unknown_name', `: ${JSON.stringify(cell)} is none of ${categories.join(', ')}.`);
+  } else if (typeof cell === 'number' && Number.isFinite(cell)) values[at] = cell;
+  else if (typeof cell === 'boolean') values[at] = Number(cell);
+  else if (typeof cell !== 'number') fault('wrong_type', `: ${JSON.stringify(cell)} is not a number.`);
+  else fault('not_finite', ' is too large for a float64; the largest is about 1.8e308.');
 }

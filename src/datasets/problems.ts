@@ -29,8 +29,8 @@ export class DatasetError extends Error {
   override readonly name = 'DatasetError';
   readonly problems: readonly DatasetProblem[];
 
-  constructor(problems: readonly DatasetProblem[]) {
-    super(problems[0]?.detail ?? 'The data set cannot be read.');
+  constructor(problems: readonly DatasetProblem[], options?: ErrorOptions) {
+    super(problems[0]?.detail ?? 'The data set cannot be read.', options);
     this.problems = problems;
   }
 }

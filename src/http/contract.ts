@@ -19,6 +19,8 @@ declare module 'fastify' {
     readonly errors?: readonly ErrorCode[];
     /** Examples of the request body by name; they are checked against the schema by a test. */
     readonly examples?: Readonly<Record<string, unknown>>;
+    /** Other media types of the request body, each with an example text. */
+    readonly requestMedia?: Readonly<Record<string, string>>;
     readonly responseDocs?: Readonly<Record<number, ResponseDocs>>;
   }
 }

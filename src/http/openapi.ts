@@ -40,6 +40,7 @@ const docsKey = 'x-docs';
 interface OperationDocs {
   readonly errors: readonly ErrorCode[];
   readonly examples?: Readonly<Record<string, unknown>> | undefined;
+  readonly requestMedia?: Readonly<Record<string, string>> | undefined;
   readonly responseDocs: Readonly<Record<number, ResponseDocs>>;
 }
 
@@ -111,6 +112,7 @@ export async function describeApi(app: FastifyInstance, config: Config, version:
       const docs: OperationDocs = {
         errors: [...new Set([...impliedErrors(schema, String(document.route.method)), ...(schema.errors ?? [])])],
         examples: schema.examples,
+        requestMedia: schema.requestMedia,
         responseDocs: schema.responseDocs ?? {},
       };
       return { ...transformed, schema: { ...transformed.schema, [docsKey]: docs } };
@@ -131,6 +133,10 @@ function workIn(operation: Operation, schemas: Document['components']['schemas']
   delete operation[docsKey];
   if (docs === undefined) return;
   for (const media of Object.values(operation.requestBody?.content ?? {})) addExamples(media, docs.examples ?? {});
+  for (const [type, example] of Object.entries(docs.requestMedia ?? {})) {
+    if (operation.requestBody !== undefined)
+      operation.requestBody.content[type] = { schema: { type: 'string' }, example };
+  }
   for (const [status, response] of Object.entries(operation.responses)) {
     response.description = descriptionOf(response, schemas);
     describeResponse(response, docs.responseDocs[Number(status)] ?? {});

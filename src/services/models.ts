@@ -18,16 +18,19 @@ export interface JobModel {
   readonly model: RunResult;
 }
 
-/** How many values the models in memory may have together. */
+/** 160 MB as float64. */
 const cachedValues = 20_000_000;
 
 export class Models {
   readonly #store: Store;
+  readonly #cached: number;
   /** By blob and form, the least recently used first. */
   readonly #cache = new Map<string, RunResult>();
 
-  constructor(store: Store) {
+  /** @param cached how many values the models that are kept may have together; the newest is kept however large */
+  constructor(store: Store, cached = cachedValues) {
     this.#store = store;
+    this.#cached = cached;
   }
 
   /**
@@ -74,7 +77,7 @@ export class Models {
     let values = 0;
     for (const [key, model] of [...this.#cache].reverse()) {
       values += model.parameters.length;
-      if (values > cachedValues && values > model.parameters.length) this.#cache.delete(key);
+      if (values > this.#cached && values > model.parameters.length) this.#cache.delete(key);
     }
   }
 }

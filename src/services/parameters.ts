@@ -2,7 +2,7 @@
 import type { FloatArray, Plan, PlannedLayer, TensorSlice } from '../engine/backend.ts';
 import { statisticTensors, trainedTensors } from '../engine/parameters.ts';
 import { ProblemError } from '../errors.ts';
-import { toWire } from '../schemas/common.ts';
+import { jsonNumbers } from '../interop/json-numbers.ts';
 import { bugMark } from './job-request.ts';
 import type { JobModel } from './models.ts';
 
@@ -42,12 +42,7 @@ export function parametersJson({ job, plan, model }: JobModel, layer?: number): 
 /** A vector, or a matrix as a list of rows. */
 function tensor(values: FloatArray, { offset, length, shape }: TensorSlice): string {
   const part = values.subarray(offset, offset + length);
-  if (shape.length === 1) return numbers(part);
+  if (shape.length === 1) return jsonNumbers(part);
   const [rows, columns] = shape;
-  return `[${Array.from({ length: rows }, (_, row) => numbers(part.subarray(row * columns, (row + 1) * columns))).join(',')}]`;
-}
-
-/** JSON of a list of floats; what is not finite in the wire's form. */
-export function numbers(values: FloatArray): string {
-  return values.every(Number.isFinite) ? `[${values.join(',')}]` : JSON.stringify(Array.from(values, toWire));
+  return `[${Array.from({ length: rows }, (_, row) => jsonNumbers(part.subarray(row * columns, (row + 1) * columns))).join(',')}]`;
 }

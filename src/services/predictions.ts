@@ -2,18 +2,18 @@
 import { encodeRows, type Features } from '../datasets/features.ts';
 import type { Plan } from '../engine/backend.ts';
 import { type Problem, refuse } from '../errors.ts';
+import { jsonNumbers } from '../interop/json-numbers.ts';
 import { type Matrix, matrixProblems } from '../schemas/data.ts';
 import type { EvaluateInput, Evaluation } from '../schemas/prediction.ts';
+import { decisions } from '../training/decisions.ts';
 import { type MetricSpec, metricProblem, usualMetrics } from '../training/metrics.ts';
 import type { TrainingPool } from '../training/pool.ts';
-import type { TargetKind } from '../training/target-kind.ts';
 import { dataProblems, inputProblems } from './data-checks.ts';
 import { featureProblems } from './job-admission.ts';
 import { bugMark, type KeptRequest } from './job-request.ts';
 import { type DatasetSource, findRows } from './job-sources.ts';
 import { wireJudgement } from './judgements.ts';
 import type { JobModel, Models } from './models.ts';
-import { numbers } from './parameters.ts';
 
 export interface PredictionContext {
   readonly models: Models;
@@ -36,7 +36,8 @@ export async function predict(
   const outputs = await pool.predict({ network: definition, model, inputs: inputs.values, rows: inputs.rows });
   const size = plan.output_size;
   const rows = Array.from({ length: inputs.rows }, (_, row) => outputs.subarray(row * size, (row + 1) * size));
-  const labels = named(labelsOf(rows, model.target_kind, size), features?.classes ?? null);
+  const decide = decisions({ target_kind: model.target_kind, output_size: size }, features?.classes ?? null);
+  const labels = decide && rows.map((_, row) => decide(outputs, row * size));
   const head = JSON.stringify({
     job_id: job.id,
     step: model.step,
@@ -44,13 +45,12 @@ export async function predict(
     ...bugMark(job),
   });
   const tail = labels === null ? '' : `,"labels":${JSON.stringify(labels)}`;
-  return `${head.slice(0, -1)},"outputs":[${rows.map(numbers).join(',')}]${tail}}`;
+  return `${head.slice(0, -1)},"outputs":[${rows.map(jsonNumbers).join(',')}]${tail}}`;
 }
 
-/** Rows of one number per feature as they are; rows in the client's columns by the columns that the job remembers. */
+/** Rows of one number per feature, or in the client's columns where the job remembers them. */
 function inputsOf(rows: readonly unknown[], plan: Plan, features: Features | undefined): Matrix {
-  const inColumns = features !== undefined && rows.some((row) => isInColumns(row, plan, features));
-  if (!inColumns) {
+  if (features === undefined) {
     const { matrix, problems } = matrixProblems(rows, '/inputs');
     refuse(matrix === null ? problems : inputProblems(matrix, plan, '/inputs'));
     return matrix as Matrix;
@@ -58,43 +58,6 @@ function inputsOf(rows: readonly unknown[], plan: Plan, features: Features | und
   const { values, problems } = encodeRows(features, rows, '/inputs');
   refuse(problems);
   return { rows: rows.length, columns: plan.input_size, values: values as Float64Array, flat: false };
-}
-
-/** Objects, and lists that have as many cells as there are columns where texts make more features than columns. */
-function isInColumns(row: unknown, { input_size }: Plan, { columns }: Features): boolean {
-  if (!Array.isArray(row)) return typeof row === 'object' && row !== null;
-  return columns.length !== input_size && row.length === columns.length;
-}
-
-type Label = number | null;
-
-/** Labels by the names of their classes. */
-function named(labels: readonly (Label | Label[])[] | null, classes: readonly string[] | null) {
-  if (labels === null || classes === null) return labels;
-  // −1 and 1 are the first and the second of two classes.
-  const name = (label: Label) => (label === null ? null : (classes[Math.max(0, label)] ?? label));
-  return labels.map((label) => (Array.isArray(label) ? label : name(label)));
-}
-
-/** The decision behind each row of outputs; null where the outputs are values of their own. */
-function labelsOf(
-  rows: readonly (Float32Array | Float64Array)[],
-  kind: TargetKind,
-  size: number,
-): readonly (Label | Label[])[] | null {
-  const decide = (value: number): Label => {
-    if (Number.isNaN(value)) return null;
-    return kind === 'signs' ? (value >= 0 ? 1 : -1) : value >= 0.5 ? 1 : 0;
-  };
-  switch (kind) {
-    case 'values':
-      return null;
-    case 'labels':
-    case 'classes':
-      return rows.map((row) => (row.some(Number.isNaN) ? null : row.indexOf(Math.max(...row))));
-    default:
-      return rows.map((row) => (size === 1 ? decide(row[0]) : Array.from(row, decide)));
-  }
 }
 
 export async function evaluate(context: PredictionContext, job_id: string, input: EvaluateInput): Promise<Evaluation> {

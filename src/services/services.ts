@@ -12,12 +12,14 @@ import { createGradients, type Gradients } from './gradients/gradients.ts';
 import { createJobs, type Jobs } from './jobs.ts';
 import { type Log, silentLog } from './log.ts';
 import { createNetworks, type Networks } from './networks.ts';
+import { createLinePredictions, type LinePredictions } from './prediction-lines.ts';
 import { openUploads } from './uploads.ts';
 
 export interface Services {
   readonly networks: Networks;
   readonly datasets: Datasets;
   readonly jobs: Jobs;
+  readonly linePredictions: LinePredictions;
   readonly gradients: Gradients;
   readonly catalog: Catalog;
   /** For `/metrics`. */
@@ -56,6 +58,7 @@ export async function openServices(
     files: foundation?.files,
   });
   const datasets = createDatasets(store, uploads, limits);
+  const linePredictions = createLinePredictions(store, uploads);
   const pool = createPool({ workers: config.maxWorkers, settings: { checkpoint_after_points: storedPoints } });
   const { webhooks } = config;
   const jobs = createJobs({ store, pool, datasets, limits, log, room, storage_retry_ms, webhooks });
@@ -65,13 +68,14 @@ export async function openServices(
     networks: createNetworks(store, limits),
     datasets,
     jobs,
+    linePredictions,
     gradients: createGradients(limits),
     catalog: createCatalog(limits),
     gauges: createGauges(store, pool, room),
     ready: () => closing === undefined,
     ping: () => store.ping(),
     close: () => {
-      closing ??= Promise.all([jobs.close(), datasets.close()]).then(() => store.close());
+      closing ??= Promise.all([jobs.close(), datasets.close(), linePredictions.close()]).then(() => store.close());
       return closing;
     },
   };

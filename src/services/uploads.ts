@@ -5,10 +5,16 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { ProblemError } from '../errors.ts';
 import { type Files, fileError, nodeFiles } from '../store/files.ts';
+import { followBody } from './followed-body.ts';
 
 export interface Uploads {
   /** Receives a body, gives the path of its file to `use`, and removes the file whatever happens. */
   receive<T>(body: Readable, use: (path: string) => Promise<T>): Promise<T>;
+  /**
+   * The pieces of a body as they come, by way of a file that takes what is not asked for yet: the body always flows, so
+   * that a client may send all of it before it reads any answer, and memory stays bounded. Throws what is wrong with the body.
+   */
+  follow(body: Readable): AsyncGenerator<Uint8Array, void, void>;
 }
 
 export interface UploadPlace {
@@ -31,14 +37,20 @@ export async function openUploads(place: UploadPlace): Promise<Uploads> {
     async receive(body, use) {
       const path = join(folder, randomUUID());
       try {
-        await writeBody(body, path, maxBytes, files).catch((error: unknown) => {
-          throw fileError(error);
-        });
+        const file = await openFor(body, path, 'wx', files);
+        await receiveBody(body, maxBytes, (chunk) => file.writeFile(chunk)).finally(() => file.close());
         return await use(path);
       } finally {
         // What cannot be removed now is removed at the next start.
         await files.rm(path, { force: true }).catch(() => undefined);
       }
+    },
+    async *follow(body) {
+      const path = join(folder, randomUUID());
+      const file = await openFor(body, path, 'wx+', files);
+      // Without a name the file is gone with the last who has it open, whatever happens.
+      await files.rm(path, { force: true });
+      yield* followBody(file, (take) => receiveBody(body, maxBytes, take));
     },
   };
 }
@@ -52,29 +64,37 @@ async function removeAbandoned({ folder, abandoned_after, now = Date.now }: Uplo
   }
 }
 
-async function writeBody(body: Readable, path: string, maxBytes: number, files: Files): Promise<void> {
-  let file: FileHandle;
+async function openFor(body: Readable, path: string, flags: 'wx' | 'wx+', files: Files): Promise<FileHandle> {
   try {
-    file = await files.open(path, 'wx');
+    return await files.open(path, flags);
   } catch (error) {
     body.resume();
-    throw error;
+    throw fileError(error);
   }
+}
+
+/**
+ * Gives every piece of a body to `take`, which writes it to a file. What is left after an error is thrown away, or the
+ * connection would be stuck with it.
+ */
+async function receiveBody(
+  body: Readable,
+  maxBytes: number,
+  take: (chunk: Uint8Array) => Promise<void>,
+): Promise<void> {
   let received = 0;
   try {
     // The connection stays open for the answer, so the body is not destroyed when it is too large.
     for await (const chunk of body.iterator({ destroyOnReturn: false })) {
       received += (chunk as Uint8Array).byteLength;
       if (received > maxBytes) throw tooLarge(maxBytes);
-      await file.write(chunk as Uint8Array);
+      await take(chunk as Uint8Array);
     }
   } catch (error) {
-    // What is still on its way is thrown away, or the connection would be stuck with it.
     body.resume();
-    if (error instanceof ProblemError || !isAborted(error)) throw error;
+    if (error instanceof ProblemError) throw error;
+    if (!isAborted(error)) throw fileError(error);
     throw new ProblemError('bad_request', 'The upload ended early.', {}, { cause: error });
-  } finally {
-    await file.close();
   }
 }
 
