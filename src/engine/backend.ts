@@ -123,6 +123,8 @@ export interface BackendState {
 /** One network in training or ready to predict, with its parameters. */
 export interface Backend {
   readonly name: 'reference' | 'wasm';
+  /** Whether its multiply-adds round once. All back ends that agree in this train to the same bits. */
+  readonly fused: boolean;
   readonly plan: Plan;
   /** How many threads carried out the last step. */
   readonly threads: number;

@@ -95,10 +95,10 @@ const summaryShape = {
     description:
       'What computes it, once it runs: `wasm` (compiled) or `reference`; the event `backend_chosen` says why.',
   }),
-  run_sha256: z
-    .string()
-    .nullable()
-    .meta({ description: 'Of all that determines the result: equal runs have equal hashes.' }),
+  run_sha256: z.string().nullable().meta({
+    description:
+      'Of all that determines the result: equal runs have equal hashes. With `fused` arithmetic that includes whether the machine fuses multiply-adds.',
+  }),
   parameters_sha256: z.string().nullable().meta({ description: 'Of the final parameters.' }),
   attempt: z.int().meta({ description: 'How often a worker has begun with it.' }),
   created_at: timestamp,

@@ -174,7 +174,8 @@ const trainingShape = {
   metrics: z.array(metric).max(32).default([]).meta({ description: 'Measured at the end of every epoch.' }),
   initial_parameters: initialParameters.optional(),
   arithmetic: z.enum(arithmetics).default('fused').meta({
-    description: '`strict`: multiply, then add, each rounded; the same bytes on every machine.',
+    description:
+      '`fused`: multiply-adds round once where the machine can, and a checkpoint is refused on a machine that rounds otherwise. `strict`: multiply, then add, each rounded; the same bytes on every machine.',
   }),
   simulate_bug: z
     .enum(bugNames as readonly [string, ...string[]])

@@ -4,25 +4,28 @@ import type { LayerDefinition, NetworkDefinition } from '../engine/definition.ts
 import { resolveOptimizer } from '../engine/optimizers.ts';
 import { initializerOf } from '../engine/plan.ts';
 import { resolveSchedules } from '../engine/schedules.ts';
+import { roundsOnce } from '../engine/wasm/probe.ts';
 import { trainingFields } from '../schemas/job.ts';
 import type { LearningRateChange } from '../training/request.ts';
 import { digestOf } from './digest.ts';
 import type { KeptRequest } from './job-request.ts';
 
 /** Raised whenever the same request comes to train to other numbers. */
-const engineVersion = 1;
+const engineVersion = 2;
 
 const chosen = ({ name, options }: { readonly name: string; readonly options: object }) => ({ name, options });
 
 /**
  * Definition, options and numbers, with every default in place, so that it does not matter whether it was written out.
  * @param changes of the learning rate that have taken effect, one for each step
+ * @param fused whether this machine rounds the run's multiply-adds once
  */
 export function runDigest(
   definition: NetworkDefinition,
   plan: Plan,
   request: KeptRequest,
   changes: readonly LearningRateChange[] = [],
+  fused: boolean = roundsOnce(request.arithmetic),
 ): string {
   const { learning_rate_schedule: schedules, ...options } = Object.fromEntries(
     trainingFields.map((field) => [field, request[field as keyof KeptRequest]]),
@@ -34,6 +37,8 @@ export function runDigest(
     loss: { ...chosen(plan.loss), reduction: plan.reduction },
     layers: definition.layers.map((layer, i) => layerOf(layer, plan.layers[i])),
     ...options,
+    // On a machine that does not fuse, `fused` arithmetic trains to other numbers.
+    fused,
     optimizer: chosen(resolveOptimizer(request.optimizer)),
     schedules: resolveSchedules(schedules).map(({ entry, ...schedule }) => schedule),
     limits: { max_runtime_seconds: request.limits.max_runtime_seconds },

@@ -68,6 +68,8 @@ export interface CheckpointCursor {
 export interface Checkpoint {
   readonly precision: Precision;
   readonly arithmetic: ArithmeticMode;
+  /** Whether the steps behind it rounded multiply-adds once: with other rounding the rest would have other bits. */
+  readonly fused: boolean;
   readonly cursor: CheckpointCursor;
   readonly preprocessing: Preprocessing;
   /** What the targets mean, decided on the training data. */
@@ -209,20 +211,31 @@ export function modelOf({ cursor, state, best, preprocessing, target_kind }: Che
   };
 }
 
+/** What a checkpoint must have in common with the run that goes on from it. */
+export type RunFingerprint = Pick<Checkpoint, 'arithmetic' | 'fused' | 'state'>;
+
 /**
- * Refuses a checkpoint that does not fit a run.
- * @param state of the run's back end, for the number and size of the tensors
+ * Refuses a checkpoint that does not fit a run, or from which the run would go on to other bits.
  * @throws {CheckpointError} `checkpoint_mismatch`
  */
-export function requireMatch(checkpoint: Checkpoint, arithmetic: ArithmeticMode, state: BackendState): void {
-  const shapeOf = ({ parameters, statistics, slots, scalars }: BackendState, mode: ArithmeticMode): string => {
-    const type = parameters instanceof Float32Array ? 'float32' : 'float64';
-    const sizes = `${parameters.length} parameters, ${statistics.length} statistics`;
-    return `${type} ${mode}, ${sizes}, ${slots.length} moments, ${scalars.length} scalars`;
-  };
-  const found = shapeOf(checkpoint.state, checkpoint.arithmetic);
-  const wanted = shapeOf(state, arithmetic);
+export function requireMatch(checkpoint: RunFingerprint, run: RunFingerprint): void {
+  const [found, wanted] = [shapeOf(checkpoint), shapeOf(run)];
   if (found !== wanted) {
     throw new CheckpointError('checkpoint_mismatch', `the checkpoint holds ${found}; the run needs ${wanted}`);
   }
+  if (checkpoint.fused !== run.fused) {
+    const rounding = (fused: boolean) => (fused ? 'once (fused)' : 'twice');
+    throw new CheckpointError(
+      'checkpoint_mismatch',
+      `the checkpoint was written by a machine that rounds a multiply-add ${rounding(checkpoint.fused)}, this one rounds ` +
+        `it ${rounding(run.fused)}, so the run would not end with the bits that were promised; start a new job from its ` +
+        'parameters instead. With `"arithmetic": "strict"` a run can go on on any machine',
+    );
+  }
+}
+
+function shapeOf({ arithmetic, state: { parameters, statistics, slots, scalars } }: RunFingerprint): string {
+  const type = parameters instanceof Float32Array ? 'float32' : 'float64';
+  const sizes = `${parameters.length} parameters, ${statistics.length} statistics`;
+  return `${type} ${arithmetic}, ${sizes}, ${slots.length} moments, ${scalars.length} scalars`;
 }

@@ -1,5 +1,5 @@
 import { setFlagsFromString } from 'node:v8';
-import { probeFused, probeRevectorizer, type RevectorizerProbe } from '../engine/wasm/probe.ts';
+import { probeRevectorizer, type RevectorizerProbe, roundsOnce } from '../engine/wasm/probe.ts';
 
 export interface Machine extends RevectorizerProbe {
   /** Whether fused arithmetic is fused here; part of a run's fingerprint. */
@@ -18,7 +18,7 @@ export function prepareMachine(): Machine {
   setFlagsFromString('--experimental-wasm-revectorize');
   const probe = probeRevectorizer(() => performance.now());
   if (!probe.revectorized) setFlagsFromString('--no-experimental-wasm-revectorize');
-  return { ...probe, fused: probeFused() };
+  return { ...probe, fused: roundsOnce('fused') };
 }
 
 let known: Machine | undefined;

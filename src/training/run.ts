@@ -72,7 +72,7 @@ export class Run {
 
   /**
    * @param checkpoint goes on from here; the request must be the one that it was made for
-   * @throws {CheckpointError} `checkpoint_mismatch` when the checkpoint is of another network, optimizer or arithmetic
+   * @throws {CheckpointError} `checkpoint_mismatch` when the checkpoint is of another network, optimizer, arithmetic or rounding
    * @throws {RangeError} when the request is not valid
    */
   constructor(request: RunRequest, checkpoint: Checkpoint | null, create: CreateBackend = createBackend) {
@@ -177,6 +177,7 @@ export class Run {
     this.#lastCheckpoint = {
       precision: this.plan.precision,
       arithmetic: this.#request.arithmetic,
+      fused: this.#backend.fused,
       cursor: {
         epoch: this.#epoch,
         step: this.#step,
@@ -217,7 +218,8 @@ export class Run {
 
   #resume(checkpoint: Checkpoint): void {
     const { cursor } = checkpoint;
-    requireMatch(checkpoint, this.#request.arithmetic, this.#backend.state());
+    const { fused } = this.#backend;
+    requireMatch(checkpoint, { arithmetic: this.#request.arithmetic, fused, state: this.#backend.state() });
     this.#backend.restore(checkpoint.state);
     this.#epoch = cursor.epoch;
     this.#step = cursor.step;

@@ -9,6 +9,7 @@ function example(precision: 'float32' | 'float64' = 'float64'): Checkpoint {
   return {
     precision,
     arithmetic: 'strict',
+    fused: false,
     cursor: {
       epoch: 2,
       step: 9,

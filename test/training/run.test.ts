@@ -72,9 +72,10 @@ function spyOnTrain(train: (block: TrainingBlock, backend: Backend) => BlockResu
 }
 
 function bound(backend: Backend): Backend {
-  const { name, plan, threads } = backend;
+  const { name, fused, plan, threads } = backend;
   return {
     name,
+    fused,
     plan,
     threads,
     train: (block) => backend.train(block),
@@ -273,6 +274,15 @@ describe('a checkpoint', () => {
       );
     }
   });
+});
+
+test('a checkpoint is refused, with the reason and a way out, where multiply-adds round otherwise', () => {
+  const request = smallRequest({ arithmetic: 'fused' });
+  const checkpoint = new Run(request, null).checkpoint();
+  expect(() => new Run(request, checkpoint)).not.toThrow();
+  expect(() => new Run(request, { ...checkpoint, fused: !checkpoint.fused })).toThrow(
+    expect.objectContaining({ code: 'checkpoint_mismatch', message: expect.stringContaining('start a new job') }),
+  );
 });
 
 describe('early stopping', () => {

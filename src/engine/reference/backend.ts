@@ -42,6 +42,7 @@ export function createReferenceBackend(
 
 class ReferenceBackend implements Backend {
   readonly name = 'reference';
+  readonly fused = false;
   readonly threads = 1;
   readonly plan: Plan;
   readonly #setup: TrainingSetup;

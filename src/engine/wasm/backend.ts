@@ -15,6 +15,7 @@ import { createReferenceBackend } from '../reference/backend.ts';
 import { Batches } from './batches.ts';
 import { MAX_ROWWISE_UNITS } from './forward.ts';
 import { cutsIntoUnits } from './output.ts';
+import { roundsOnce } from './probe.ts';
 import { type Tile, tileFor } from './product.ts';
 import type { Program, StepRange } from './program.ts';
 import { MemberLost, type TeamOptions } from './team.ts';
@@ -75,6 +76,7 @@ export function createWasmBackend(
 
 export class WasmBackend implements Backend {
   readonly name = 'wasm';
+  readonly fused: boolean;
   readonly plan: Plan;
   readonly #setup: TrainingSetup;
   readonly #data: Data;
@@ -95,6 +97,7 @@ export class WasmBackend implements Backend {
     options: WasmOptions,
   ) {
     this.plan = plan;
+    this.fused = roundsOnce(setup.arithmetic);
     this.#setup = setup;
     this.#data = data;
     this.#tiles = new TilesProgram(plan, setup, data, initial, tile, options.team);

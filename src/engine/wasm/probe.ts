@@ -116,6 +116,15 @@ export function probeRevectorizer(now: () => number): RevectorizerProbe {
   return { revectorized: sameBits && speedup > CLEARLY_FASTER, speedup, same_bits: sameBits };
 }
 
+let fusesHere: boolean | undefined;
+
+/** Whether compiled multiply-adds in this arithmetic round once on this machine. Found once per process. */
+export function roundsOnce(arithmetic: ArithmeticMode): boolean {
+  if (arithmetic === 'strict') return false;
+  fusesHere ??= probeFused();
+  return fusesHere;
+}
+
 /** Whether `fused` arithmetic rounds once here: (1 + 2⁻¹²)² − 1 keeps its last term 2⁻²⁴ only then. */
 export function probeFused(): boolean {
   const memory = new WebAssembly.Memory({ initial: 1 });
