@@ -22,14 +22,10 @@ const maxDistinct = 1000;
 export function columnsOf(tables: readonly ReadTable[]): Column[] {
   const all = tables.flatMap((read) => {
     const { columns, values } = read.table;
-    return columns.map((from, offset) => ({
-      from,
-      role: read.roleOf(from.name),
-      values,
-      stride: columns.length,
-      offset,
-      read,
-    }));
+    return columns.flatMap((from, offset): Column[] => {
+      const role = read.roleOf(from.name);
+      return role === null ? [] : [{ from, role, values, stride: columns.length, offset, read }];
+    });
   });
   return [...all.filter(({ role }) => role === 'input'), ...all.filter(({ role }) => role === 'target')];
 }
@@ -72,12 +68,20 @@ export function finishColumn(column: Column, rows: number, policy: MissingPolicy
   };
 }
 
-/** Sorted by their characters' numbers, which is the same order everywhere; the cells are renumbered. */
+/**
+ * The texts that occur, sorted by their characters' numbers, which is the same order everywhere; the cells are renumbered.
+ * A text of dropped rows alone does not occur.
+ */
 function sortCategories({ from, values, stride, offset }: Column, rows: number): string[] {
   const texts = [...from.codes.keys()];
-  const sorted = [...texts].sort();
+  const occurs = new Uint8Array(texts.length);
+  for (let row = 0; row < rows; row += 1) {
+    const code = values[row * stride + offset];
+    if (!Number.isNaN(code)) occurs[code] = 1;
+  }
+  const sorted = texts.filter((_, code) => occurs[code] === 1).sort();
   const places = new Map(sorted.map((text, place) => [text, place]));
-  const renumbered = Float64Array.from(texts, (text) => places.get(text) as number);
+  const renumbered = Float64Array.from(texts, (text) => places.get(text) ?? Number.NaN);
   for (let row = 0; row < rows; row += 1) {
     const at = row * stride + offset;
     if (!Number.isNaN(values[at])) values[at] = renumbered[values[at]];

@@ -26,10 +26,12 @@ export function finishDataset(
 ): DatasetProfile {
   for (const { table } of tables) table.decide();
   problems.throwIfAny();
+  checkRows(tables);
+  const dropped = options.missing === 'drop' ? dropIncomplete(tables) : 0;
   const columns = columnsOf(tables);
-  const rows = columns[0].read.table.rows;
-  const dropped = columns[0].read.table.dropped;
-  checkRows(tables, dropped);
+  checkRoles(columns);
+  const { rows } = tables[0].table;
+  if (rows === 0) refuseData('empty', `All ${dropped} rows have missing values.`);
   refuseMissing(columns, rows, options, problems);
   const finished = columns.map((column) => finishColumn(column, rows, options.missing));
   const task = options.task ?? guessTask(columns, finished, rows);
@@ -55,14 +57,33 @@ export function finishDataset(
   };
 }
 
-function checkRows(tables: readonly ReadTable[], dropped: number): void {
+/** Leaves out the rows that lack a value in any column that is used; how many these were. */
+function dropIncomplete(tables: readonly ReadTable[]): number {
+  const columns = columnsOf(tables);
+  const incomplete = (row: number) =>
+    columns.some(({ values, stride, offset }) => Number.isNaN(values[row * stride + offset]));
+  const numbers = new Uint32Array(tables[0].table.rows).map((_, row) => row);
+  const rows = numbers.filter(incomplete);
+  for (const { table } of tables) table.dropRows(rows);
+  return rows.length;
+}
+
+/** With the columns that the client has left out or named as targets there may be nothing left for the other side. */
+function checkRoles(columns: readonly Column[]): void {
+  for (const [role, what] of [
+    ['input', 'inputs: at least one besides the target is needed'],
+    ['target', 'targets'],
+  ] as const) {
+    if (!columns.some((column) => column.role === role)) refuseData('required', `No column is left for the ${what}.`);
+  }
+}
+
+function checkRows(tables: readonly ReadTable[]): void {
   const [first, second] = tables.map(({ table }) => table.rows);
   if (second !== undefined && first !== second) {
     refuseData('row_mismatch', `There are ${first} rows of inputs but ${second} of targets.`, '/targets');
   }
-  if (first === 0) {
-    refuseData('empty', dropped === 0 ? 'There is no row of data.' : `All ${dropped} rows have missing values.`);
-  }
+  if (first === 0) refuseData('empty', 'There is no row of data.');
 }
 
 function refuseMissing(columns: readonly Column[], rows: number, { missing }: FinishOptions, problems: Problems): void {

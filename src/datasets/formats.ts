@@ -35,9 +35,9 @@ export interface ReadOptions {
   readonly limits: DatasetLimits;
 }
 
-/** A table and the role of each of its kept columns. */
+/** A table and the role of each of its columns; null: it is left out. */
 export interface ReadTable {
   readonly table: Table;
-  readonly roleOf: (name: string) => DatasetColumn['role'];
+  readonly roleOf: (name: string) => DatasetColumn['role'] | null;
   readonly places: Places;
 }

@@ -198,7 +198,6 @@ export function generateTable({ name, options, rows, seed }: GenerateRequest): R
       names,
       ignored: new Set(),
       categorical: new Set(),
-      drop: false,
       limits: { max_values: rows * names.length, max_categories: 0 },
       places,
       problems: new Problems(),

@@ -16,7 +16,7 @@ export function singleTable(
   places: Places,
   mostValues: number,
 ): ReadTable {
-  const { limits, missing } = options;
+  const { limits } = options;
   if (names.length > limits.max_columns) {
     refuseData('limit_exceeded', `There are ${names.length} columns; max_dataset_columns is ${limits.max_columns}.`);
   }
@@ -30,7 +30,6 @@ export function singleTable(
       names,
       ignored,
       categorical: namedColumns('categorical', options.categorical ?? [], names),
-      drop: missing === 'drop',
       limits,
       places,
       problems,
@@ -40,7 +39,12 @@ export function singleTable(
   return { table, places, roleOf: (name) => (targets.has(name) ? 'target' : 'input') };
 }
 
-function namedColumns(parameter: string, wanted: readonly string[], names: readonly string[]): ReadonlySet<string> {
+/** @throws {DatasetError} naming the parameter, when one of the columns is not there */
+export function namedColumns(
+  parameter: string,
+  wanted: readonly string[],
+  names: readonly string[],
+): ReadonlySet<string> {
   const known = new Set(names);
   for (const name of wanted) {
     if (!known.has(name)) {
@@ -64,45 +68,4 @@ export function columnNames(header: readonly string[]): string[] {
     seen.add(name);
   });
   return names;
-}
-
-/** Formats that say by themselves what the targets are do not name them. */
-export function refuseColumnNames({ target, ignore, categorical, missing, format }: ReadOptions): void {
-  for (const [parameter, value] of Object.entries({ target, ignore, categorical })) {
-    if (value !== undefined)
-      refuseData('not_allowed', `${parameter} names columns, and ${format} has none.`, `?${parameter}`);
-  }
-  if (missing === 'drop') {
-    refuseData(
-      'not_allowed',
-      `missing=drop needs inputs and targets in one table, as CSV and NDJSON have them.`,
-      '?missing',
-    );
-  }
-}
-
-/** The columns of a field have the names that a table without a header gives them: x1, x2, … and y or y1, y2, … */
-export function fieldTable(
-  field: string,
-  width: number,
-  options: ReadOptions,
-  problems: Problems,
-  mostValues: number,
-): ReadTable {
-  const { limits } = options;
-  if (width > limits.max_columns) {
-    refuseData(
-      'limit_exceeded',
-      `There are ${width} columns; max_dataset_columns is ${limits.max_columns}.`,
-      `/${field}`,
-    );
-  }
-  const letter = field === 'inputs' ? 'x' : 'y';
-  const names = Array.from({ length: width }, (_, i) => (letter === 'y' && width === 1 ? 'y' : `${letter}${i + 1}`));
-  const places = jsonPlaces(field);
-  const table = new Table(
-    { names, ignored: new Set(), categorical: new Set(), drop: false, limits, places, problems },
-    mostValues,
-  );
-  return { table, places, roleOf: () => (field === 'inputs' ? 'input' : 'target') };
 }

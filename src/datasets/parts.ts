@@ -3,8 +3,8 @@ import type { Hash } from 'node:crypto';
 import type { Column } from './columns.ts';
 
 export function fitsFloat32(columns: readonly Column[]): boolean {
-  return new Set(columns.map(({ values }) => values)).values().every((values) => {
-    for (const value of values) if (Math.fround(value) !== value) return false;
+  return columns.every(({ values, stride, offset }) => {
+    for (let at = offset; at < values.length; at += stride) if (Math.fround(values[at]) !== values[at]) return false;
     return true;
   });
 }

@@ -1,9 +1,10 @@
 /** JSON and lines of JSON to tables. */
 import { fstatSync } from 'node:fs';
 import { readJsonLists, readNdjson } from '../interop/json-rows.ts';
+import { checkColumnNames, type DataField, dataFields, fieldTable, needsTargets } from './field-tables.ts';
 import { fileChunks } from './file-bytes.ts';
 import type { ReadOptions, ReadTable } from './formats.ts';
-import { columnNames, fieldTable, jsonPlaces, refuseColumnNames, singleTable } from './named-table.ts';
+import { columnNames, jsonPlaces, singleTable } from './named-table.ts';
 import { type Problems, refuseData } from './problems.ts';
 import type { Row } from './table.ts';
 
@@ -87,17 +88,16 @@ function lineCells(
 
 /** `inputs` and `targets` are tables of their own, with as many rows. */
 export function readJsonTables(file: number, options: ReadOptions, problems: Problems): readonly ReadTable[] {
-  refuseColumnNames(options);
-  const tables = new Map<string, { read: ReadTable; width: number }>();
+  const tables = new Map<DataField, { read: ReadTable; width: number }>();
   const row = new JsonRow();
-  for (const { field, row: number, value } of readJsonLists(fileChunks(file))) {
-    if (field !== 'inputs' && field !== 'targets') {
+  for (const { field: name, row: number, value } of readJsonLists(fileChunks(file))) {
+    const field =
+      dataFields.find((known) => known === name) ??
       refuseData(
         'unknown_field',
-        `There is no field ${JSON.stringify(field)}. Known here: inputs, targets.`,
-        `/${field}`,
+        `There is no field ${JSON.stringify(name)}. Known here: ${dataFields.join(', ')}.`,
+        `/${name}`,
       );
-    }
     const cells: readonly unknown[] =
       Array.isArray(value) || field === 'inputs' ? asList(value, field, number) : [value];
     let known = tables.get(field);
@@ -116,12 +116,13 @@ export function readJsonTables(file: number, options: ReadOptions, problems: Pro
       problems.add('ragged_rows', detail, `/${field}/${number}`);
     }
   }
-  for (const field of ['inputs', 'targets']) {
-    if (!tables.has(field))
+  for (const field of dataFields) {
+    if (!tables.has(field) && (field === 'inputs' || needsTargets(options)))
       problems.add('required', `${field} must be given: a list of at least one row.`, `/${field}`);
   }
   problems.throwIfAny();
-  return [tables.get('inputs'), tables.get('targets')].flatMap((found) => (found === undefined ? [] : [found.read]));
+  checkColumnNames({ inputs: tables.get('inputs')?.width, targets: tables.get('targets')?.width }, options);
+  return dataFields.flatMap((field) => tables.get(field)?.read ?? []);
 }
 
 function asList(value: unknown, field: string, row: number): readonly unknown[] {

@@ -30,8 +30,6 @@ export interface TableOptions {
   readonly ignored: ReadonlySet<string>;
   /** Columns whose cells are texts even where they look like numbers. */
   readonly categorical: ReadonlySet<string>;
-  /** Rows with missing values are left out. */
-  readonly drop: boolean;
   readonly limits: TableLimits;
   readonly places: Places;
   readonly problems: Problems;
@@ -85,10 +83,9 @@ export class Table {
   readonly #kept: readonly number[];
   #columns: TableColumn[] | null = null;
   #sample: Row[] = [];
-  /** Rows that were added, the dropped ones included. */
+  /** Rows that were added, the refused ones included. */
   #seen = 0;
   #rows = 0;
-  dropped = 0;
 
   /** @param mostValues no file of its size has more; the memory is only taken as it is written. */
   constructor(options: TableOptions, mostValues: number) {
@@ -124,8 +121,11 @@ export class Table {
 
   /** Adds rows of nothing but numbers, NaN for missing ones. */
   addNumbers(values: Float64Array): void {
-    const { names } = this.#options;
-    this.#columns ??= this.#kept.map((cell) => ({ name: names[cell], cell, kind: 'number', codes: new Map() }));
+    const { names, categorical } = this.#options;
+    this.#columns ??= this.#kept.map((cell) => {
+      const kind = categorical.has(names[cell]) ? 'text' : 'number';
+      return { name: names[cell], cell, kind, codes: new Map() };
+    });
     const row = {
       count: names.length,
       start: 0,
@@ -133,6 +133,18 @@ export class Table {
       text: (cell: number) => String(values[row.start + cell]),
     };
     for (; row.start < values.length; row.start += names.length) this.#put(row);
+  }
+
+  /** Leaves out the rows of these numbers, which ascend. */
+  dropRows(rows: Uint32Array): void {
+    const width = this.#kept.length;
+    let kept = 0;
+    let next = 0;
+    for (let row = 0; row < this.#rows; row += 1) {
+      if (row === rows[next]) next += 1;
+      else this.#values.copyWithin(width * kept++, width * row, width * (row + 1));
+    }
+    this.#rows = kept;
   }
 
   /**
@@ -161,7 +173,6 @@ export class Table {
     const columns = this.#columns as TableColumn[];
     const start = this.#rows * columns.length;
     if (start + columns.length > this.#values.length) this.#overflow();
-    let complete = true;
     for (let i = 0; i < columns.length; i += 1) {
       const column = columns[i];
       const value = column.kind === 'number' ? row.number(column.cell) : this.#code(column, row);
@@ -170,12 +181,10 @@ export class Table {
         this.#reject(column, row, value);
         return;
       }
-      if (Number.isNaN(value)) complete = false;
       this.#values[start + i] = value;
     }
     this.#seen += 1;
-    if (!complete && this.#options.drop) this.dropped += 1;
-    else this.#rows += 1;
+    this.#rows += 1;
   }
 
   #isMissingHere(column: TableColumn, row: Row, value: number): boolean {

@@ -18,12 +18,15 @@ const name = z.string().min(1).max(200);
 
 export const uploadQuery = z.strictObject({
   name: name.optional().meta({ description: 'A name for people.' }),
-  target: columnNames('The target columns, separated by commas; default: the last column.', 'species'),
+  target: columnNames(
+    'The target columns, separated by commas; default: the last column, and of `inputs` and `targets` all of `targets`. Their columns are called x1, x2, … and y or y1, y2, …; with a target among the inputs no `targets` are needed.',
+    'species',
+  ),
   ignore: columnNames('Columns to leave out, separated by commas.', 'id,comment'),
   categorical: columnNames('Columns whose numbers are names of things, separated by commas.', 'postcode'),
   missing: z.enum(missingPolicies).default('error').meta({
     description:
-      'Missing values (empty, NA, NaN, null or ?): an error, filled with the column’s mean or median (texts: the most frequent one), or the whole row left out. Targets are never filled.',
+      'Missing values (empty, NA, NaN, null or ?): an error, filled with the column’s mean or median (texts: the most frequent one), or the whole row left out, whatever the format: in JSON null or a key that is not there, in arrays NaN. Targets are never filled.',
   }),
   task: z.enum(targetTasks).optional().meta({
     description:

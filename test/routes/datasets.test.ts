@@ -13,6 +13,7 @@ import { writeCsvRecord } from '../../src/interop/csv.ts';
 import { writeNpy } from '../../src/interop/npy.ts';
 import { datasetProfile, datasetRows, datasetView } from '../../src/schemas/dataset.ts';
 import { openServices, type Services } from '../../src/services/services.ts';
+import { storedNpz } from '../support/zip.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'trainyard-datasets-'));
 let services: Services;
@@ -189,6 +190,17 @@ describe('missing values', () => {
     });
   });
 
+  it('take the texts away that stand in no other row', async () => {
+    const { body } = await upload('x,kind,y\n1,a,no\n,b,maybe\n4,a,yes\n', '?missing=drop').expect(201);
+    expect(body.columns[1].categories).toEqual(['a']);
+    expect(body.classes).toEqual([
+      { name: 'no', count: 1 },
+      { name: 'yes', count: 1 },
+    ]);
+    const none = await upload('x,y\n,1\n,2\n', '?missing=drop').expect(422);
+    expect(none.body.errors[0].detail).toBe('All 2 rows have missing values.');
+  });
+
   it('in a target are never made up', async () => {
     const { body } = await upload('x,y\n1,0\n2,\n', '?missing=mean').expect(422);
     expect(body.errors[0]).toMatchObject({ pointer: '#cell=3,2', code: 'required' });
@@ -356,6 +368,90 @@ describe('other formats', () => {
   ])('refuses bad JSON with its place: %s', async (text, pointer, code) => {
     const { body, status } = await upload(text, '', 'application/json');
     expect([status, body.errors[0].pointer, body.errors[0].code]).toEqual([422, pointer, code]);
+  });
+
+  it.each([
+    [
+      'drop',
+      [
+        [1, 2, 0],
+        [7, 8, 1],
+      ],
+    ],
+    ['mean', null],
+  ])('of JSON has missing values taken away with their rows, or filled: %s', async (policy, rows) => {
+    const { body, status } = await upload(
+      '{"inputs":[[1,2],[null,4],[5,6],[7,8]],"targets":[0,1,null,1]}',
+      `?missing=${policy}`,
+      'application/json',
+    );
+    if (rows === null) expect([status, body.errors[0].pointer]).toEqual([422, '/targets/2/0']);
+    else expect(await valuesOf(body.id)).toEqual(rows);
+  });
+
+  it.each([
+    ['mean', 3],
+    ['median', 1],
+  ])('fills what is null in JSON and NaN in arrays with the %s', async (policy, filler) => {
+    const json = '{"inputs":[[1],[null],[1],[7]],"targets":[0.5,1,2,3]}';
+    const npy = writeNpy(Float64Array.of(1, 0.5, Number.NaN, 1, 1, 2, 7, 3), [4, 2]);
+    const wanted = [1, filler, 1, 7];
+    for (const [body, type] of [
+      [json, 'application/json'],
+      [npy, 'application/x-npy'],
+    ] as const) {
+      const { body: dataset } = await upload(body, `?missing=${policy}`, type).expect(201);
+      expect((await valuesOf(dataset.id)).map(([x]: number[]) => x)).toEqual(wanted);
+    }
+  });
+
+  it('of arrays drops rows with NaN and names the columns that are left out or meant', async () => {
+    const X = writeNpy(Float64Array.of(1, 2, 3, 4, Number.NaN, 6, 7, 8, 9), [3, 3]);
+    const y = writeNpy(Float64Array.of(0, 1, 1), [3]);
+    const whole = await upload(storedNpz({ X, y }), '?missing=drop', 'application/x-npz').expect(201);
+    expect(await valuesOf(whole.body.id)).toEqual([
+      [1, 2, 3, 0],
+      [7, 8, 9, 1],
+    ]);
+    const without = await upload(storedNpz({ X, y }), '?ignore=x2&categorical=x1', 'application/x-npz').expect(201);
+    expect(await valuesOf(without.body.id)).toEqual([
+      ['1', 3, 0],
+      ['4', 6, 1],
+      ['7', 9, 1],
+    ]);
+    const named = await upload(storedNpz({ X }), '?target=x3&ignore=x2', 'application/x-npz').expect(201);
+    expect(named.body).toMatchObject({ targets: ['x3'], input_size: 1, rows: 3 });
+  });
+
+  it('of JSON takes named columns of either field as targets', async () => {
+    const text = '{"inputs":[[1,2],[3,4]],"targets":[[5,6],[7,8]]}';
+    const one = await upload(text, '?target=y2', 'application/json').expect(201);
+    expect(await valuesOf(one.body.id)).toEqual([
+      [1, 2, 6],
+      [3, 4, 8],
+    ]);
+    const both = await upload(text, '?target=x1,y1&task=regression', 'application/json').expect(201);
+    expect(both.body).toMatchObject({ targets: ['x1', 'y1'], input_size: 1 });
+    const alone = await upload('{"inputs":[[1,2],[3,4]]}', '?target=x2', 'application/json').expect(201);
+    expect(alone.body.targets).toEqual(['x2']);
+    const wrong = await upload(text, '?ignore=x9', 'application/json').expect(422);
+    expect(wrong.body.errors[0]).toMatchObject({ pointer: '?ignore', code: 'unknown_name' });
+    expect(wrong.body.errors[0].detail).toContain('x1, x2, y1, y2');
+    const nothing = await upload(text, '?ignore=x1,x2', 'application/json').expect(422);
+    expect(nothing.body.errors[0].detail).toContain('No column is left for the inputs');
+  });
+
+  it('numbers sparse labels by their order, whatever the format', async () => {
+    const json = await upload(
+      '{"inputs":[[1],[2],[3],[4]],"targets":[30,10,30,20]}',
+      '?task=classification',
+      'application/json',
+    ).expect(201);
+    const names = ['10', '20', '30'].map((name) => ({ name, count: name === '30' ? 2 : 1 }));
+    expect(json.body.classes).toEqual(names);
+    const npy = writeNpy(Float64Array.of(1, 30, 2, 10, 3, 30, 4, 20), [4, 2]);
+    const array = await upload(npy, '?task=classification', 'application/x-npy').expect(201);
+    expect(array.body.classes).toEqual(names);
   });
 
   it('takes a matrix of numpy, the last column as the target', async () => {
