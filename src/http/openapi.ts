@@ -7,11 +7,13 @@ import { type ErrorCode, errors, ProblemError } from '../errors.ts';
 import { problemDocument } from '../schemas/problem.ts';
 import { componentPrefix, pruneSchemas } from './components.ts';
 import type { ResponseDocs } from './contract.ts';
+import { describeWebhooks } from './openapi-webhooks.ts';
 import { problemDocumentOf, problemMediaType } from './problems.ts';
 
 /** The part of an OpenAPI document that is changed here. */
 interface Document {
   paths: Record<string, Record<string, Operation>>;
+  webhooks?: Record<string, unknown>;
   components: { schemas: Record<string, unknown> };
 }
 
@@ -122,6 +124,7 @@ export async function describeApi(app: FastifyInstance, config: Config, version:
       for (const methods of Object.values(complete.paths)) {
         for (const operation of Object.values(methods)) workIn(operation, complete.components.schemas);
       }
+      complete.webhooks = describeWebhooks();
       return pruneSchemas(complete) as never;
     },
   });

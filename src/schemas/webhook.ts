@@ -8,6 +8,7 @@ import type { CheckParams } from './issues.ts';
 export const webhookEvents = {
   state: 'The job is in another state; `reason` says why, for a job that has ended its `stop_reason`.',
   diverged: 'A number has left the finite range; `message` says where.',
+  warning: 'Something about the run looks wrong; `code` and `detail` say what.',
   learning_rate_changed: 'A changed learning rate has taken effect.',
   learning_rate_reduced: 'A plateau has reduced the learning rate.',
 } as const;

@@ -121,7 +121,7 @@ export function createJobs(given: JobsContext): Jobs {
   const feed = new JobFeed();
   const models = new Models(store);
   const scheduler = new Scheduler({ store, pool, feed, log, room, storage_retry_ms, now, start: startRun });
-  const outbox = new Outbox({ store, feed, log, now, send: createSend(webhooks) });
+  const outbox = new Outbox({ store, feed, log, now, storage_retry_ms, send: createSend(webhooks) });
   const postMortems = createPostMortems();
   const context = { store, pool, datasets, limits, webhooks, models, feed, scheduler, postMortems, now };
   const live = (id: string) => scheduler.runOf(id)?.live ?? null;

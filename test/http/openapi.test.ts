@@ -166,6 +166,19 @@ describe('the OpenAPI document', () => {
     expect(invalid).toEqual([]);
   });
 
+  it('describes the webhooks that the service sends, each with the same message and its signature', async () => {
+    const { webhooks } = document as unknown as { webhooks: Record<string, { post: Operation & { security: [] } }> };
+    expect(Object.keys(webhooks)).toEqual(expect.arrayContaining(['job.state', 'job.threshold_reached']));
+    for (const { post } of Object.values(webhooks)) {
+      expect(post.requestBody?.content['application/json']?.schema).toEqual({ $ref: `${prefix}WebhookMessage` });
+      expect(post.parameters?.map(({ name }) => name)).toEqual([
+        'webhook-id',
+        'webhook-timestamp',
+        'webhook-signature',
+      ]);
+    }
+  });
+
   it('contains no component twice and none that nothing refers to', () => {
     const text = JSON.stringify(document);
     const unused = Object.keys(document.components.schemas).filter((name) => !text.includes(`"${prefix}${name}"`));

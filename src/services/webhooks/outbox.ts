@@ -17,6 +17,7 @@ export interface OutboxContext {
   readonly send: Send;
   readonly log: Log;
   readonly now: () => number;
+  readonly storage_retry_ms?: number | undefined;
 }
 
 export const maxAttempts = 10;
@@ -86,7 +87,7 @@ export class Outbox {
       await this.#setTimer();
     } catch (error) {
       log.error({ err: error }, 'the outbox of the webhooks could not be read');
-      this.#wakeIn(storageRetryMs);
+      this.#wakeIn(this.#context.storage_retry_ms ?? storageRetryMs);
     }
   }
 
@@ -95,23 +96,18 @@ export class Outbox {
     const place = placeOf(delivery);
     if (this.#underWay.has(place) || this.#underWay.size >= underWayAtOnce) return;
     const done = this.#deliver(delivery)
-      .then(
-        () => true,
-        (error: unknown) => {
-          this.#context.log.error({ err: error, job_id: delivery.job_id }, 'a delivery could not be written down');
-          return false;
-        },
-      )
-      .then((isKept) => {
+      .catch((error: unknown) => {
+        this.#context.log.error({ err: error, job_id: delivery.job_id }, 'a webhook could not be sent');
+      })
+      .finally(() => {
         this.#underWay.delete(place);
-        if (isKept) this.wake();
-        else this.#wakeIn(storageRetryMs);
+        this.wake();
       });
     this.#underWay.set(place, done);
   }
 
   async #deliver(due: DueDelivery): Promise<void> {
-    const { store, send, log, now } = this.#context;
+    const { send, log, now } = this.#context;
     const { id, body } = payloadOf(due);
     const headers = {
       'content-type': 'application/json',
@@ -120,10 +116,10 @@ export class Outbox {
     };
     const failure = await send({ url: due.url, headers, body }, this.#closed.signal).then(
       (status) => ({ status, message: null }),
-      (error: unknown) => {
-        if (!(error instanceof DeliveryError)) throw error;
-        return { status: error.status, message: error.message };
-      },
+      (error: unknown) =>
+        error instanceof DeliveryError
+          ? { status: error.status, message: error.message }
+          : { status: null, message: `the service failed: ${String(error)}` },
     );
     if (failure.message !== null && this.#closed.signal.aborted) return;
     const settled = this.#settled(due, id, failure);
@@ -131,7 +127,33 @@ export class Outbox {
     const { state, attempts, status, error } = settled;
     if (error !== null)
       log.warn({ job_id, webhook, event_id, attempts, state, status, error }, 'webhook not delivered');
-    await store.webhooks.settle(settled, status === gone);
+    await this.#writeDown(settled);
+  }
+
+  /** Until it is written down nothing more is sent to this webhook, so that a full disk does not make it send for ever. */
+  async #writeDown(delivery: Delivery): Promise<void> {
+    const { store, log } = this.#context;
+    for (;;) {
+      try {
+        return await store.webhooks.settle(delivery, delivery.status === gone);
+      } catch (error) {
+        const { job_id, webhook, event_id } = delivery;
+        log.error({ err: error, job_id, webhook, event_id }, 'a delivery could not be written down');
+        if (this.#closed.signal.aborted) return;
+        await this.#pause();
+      }
+    }
+  }
+
+  /** A moment, or the end of the service. */
+  async #pause(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, this.#context.storage_retry_ms ?? storageRetryMs);
+    const giveUp = () => resolve();
+    this.#closed.signal.addEventListener('abort', giveUp);
+    await promise;
+    this.#closed.signal.removeEventListener('abort', giveUp);
+    clearTimeout(timer);
   }
 
   #settled(due: DueDelivery, id: string, { status, message }: { status: number | null; message: string | null }) {

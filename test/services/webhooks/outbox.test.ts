@@ -8,7 +8,7 @@ import { DeliveryError } from '../../../src/services/webhooks/addresses.ts';
 import { maxAttempts, Outbox, pauseAfter } from '../../../src/services/webhooks/outbox.ts';
 import type { Send, WebhookRequest } from '../../../src/services/webhooks/send.ts';
 import { openStore } from '../../../src/store/open.ts';
-import type { Store } from '../../../src/store/store.ts';
+import { type Store, StoreError } from '../../../src/store/store.ts';
 import { noon, queuedJob } from '../../store/records.ts';
 
 const secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
@@ -26,6 +26,7 @@ let store: Store;
 let outbox: Outbox;
 let feed: JobFeed;
 let clock: number;
+let settle: Store['webhooks']['settle'];
 let answer: (request: WebhookRequest) => Promise<number>;
 /** What was sent, and who waits for the next. */
 let sent: WebhookRequest[];
@@ -43,7 +44,8 @@ const send: Send = (request, abort) => {
 /** Starts the outbox of a process. */
 function open(): void {
   feed = new JobFeed();
-  outbox = new Outbox({ store, feed, send, log: silentLog, now: () => clock });
+  const webhooks: Store['webhooks'] = { ...store.webhooks, settle: (...given) => settle(...given) };
+  outbox = new Outbox({ store: { webhooks }, feed, send, log: silentLog, now: () => clock, storage_retry_ms: 1 });
   outbox.start();
 }
 
@@ -67,6 +69,7 @@ beforeEach(async () => {
   sent = [];
   next = Promise.withResolvers();
   answer = async () => 204;
+  settle = (...given) => store.webhooks.settle(...given);
 });
 
 afterEach(async () => {
@@ -144,6 +147,20 @@ describe('the outbox', () => {
     await untilSettled(id, 1);
     expect(sent.map(({ headers }) => headers['webhook-id'])).toEqual(Array(2).fill(sent[0]!.headers['webhook-id']));
     expect(await store.webhooks.deliveries(id, 1, 9)).toMatchObject([{ state: 'delivered', status: 200 }]);
+  });
+
+  it('sends once though the storage cannot write it down at first, and the next event only then', async () => {
+    let faults = 3;
+    settle = (...given) => {
+      if (faults-- > 0) return Promise.reject(new StoreError('storage_full', 'no room'));
+      return store.webhooks.settle(...given);
+    };
+    open();
+    const { id } = await queuedJob(store, {}, { webhooks: [hook(1)], events: [state('queued'), state('running')] });
+    feed.signal(id, 'events');
+    await untilSent(2);
+    expect(sent.map(({ headers }) => headers['webhook-id']?.slice(-3))).toEqual(['1_1', '2_1']);
+    expect(faults).toBeLessThan(0);
   });
 
   it('tells a receiver that answers 410 nothing more, and others all the same', async () => {
