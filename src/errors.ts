@@ -90,6 +90,11 @@ export const errors = {
     title: 'The media type of the body is not supported',
     description: 'Send the body as one of the types that `detail` names, usually `Content-Type: application/json`.',
   },
+  expectation_failed: {
+    status: 417,
+    title: 'The expectation cannot be met',
+    description: 'The only expectation that a request may have is `Expect: 100-continue`.',
+  },
   validation_failed: {
     status: 422,
     title: 'The request has invalid fields',

@@ -1,3 +1,4 @@
+import http from 'node:http';
 import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { errors, errorType } from '../src/errors.ts';
@@ -234,6 +235,44 @@ describe('a failure of the service itself', () => {
     } finally {
       networks.get = original;
     }
+  });
+});
+
+describe('a body in a form that is not read', () => {
+  it('of another media type is a 415 that names those of the operation', async () => {
+    const post = await running.request.post('/v1/networks').set('content-type', 'text/plain').send('x');
+    expectProblem(post, 'unsupported_media_type');
+    expect([post.headers['accept-post'], post.body.detail]).toEqual([
+      'application/json',
+      'The Content-Type of the body is not one that this operation accepts: application/json.',
+    ]);
+    const patch = await running.request.patch('/v1/jobs/job_1').set('content-type', 'text/plain').send('x');
+    expectProblem(patch, 'unsupported_media_type');
+    expect(patch.headers['accept-patch']).toBe('application/json, application/merge-patch+json');
+  });
+
+  it('compressed is a 415 that says so, also for uploads', async () => {
+    for (const [path, type] of Object.entries({ '/v1/networks': 'application/json', '/v1/datasets': 'text/csv' })) {
+      const request = running.request.post(path).set('content-type', type).set('content-encoding', 'gzip');
+      const answer = await request.send('{}');
+      expectProblem(answer, 'unsupported_media_type');
+      expect(answer.headers['accept-encoding']).toBe('identity');
+    }
+    const plain = running.request.post('/v1/networks').set('content-encoding', 'Identity');
+    expect((await plain.send(network())).status).toBe(201);
+  });
+
+  it('that is expected to be handled otherwise is a 417', async () => {
+    const url = `http://127.0.0.1:${running.port}/v1/networks`;
+    const { promise, resolve, reject } = Promise.withResolvers<http.IncomingMessage>();
+    http
+      .request(url, { method: 'POST', headers: { expect: 'miracles' } }, resolve)
+      .once('error', reject)
+      .end();
+    const answer = await promise;
+    const [body] = await answer.map((chunk) => JSON.parse(String(chunk))).toArray();
+    expect([answer.statusCode, body.code, body.instance]).toEqual([417, 'expectation_failed', '/v1/networks']);
+    expect(answer.headers['content-type']).toBe('application/problem+json');
   });
 });
 

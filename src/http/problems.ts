@@ -1,9 +1,11 @@
 /** Every 4xx and 5xx as application/problem+json (RFC 9457): thrown errors, unknown paths, wrong methods, broken requests. */
-import { STATUS_CODES } from 'node:http';
+import { randomUUID } from 'node:crypto';
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Limits } from '../config.ts';
 import { type ErrorCode, errorCodes, errors, errorType, ProblemError } from '../errors.ts';
+import { jsonType } from './json-body.ts';
 
 export const problemMediaType = 'application/problem+json';
 
@@ -25,20 +27,37 @@ const frameworkErrors: Readonly<Record<string, ErrorCode>> = {
 
 const frameworkDetails: Partial<Record<ErrorCode, string>> = {
   bad_request: 'The request could not be understood as HTTP.',
-  unsupported_media_type:
-    'The Content-Type of the body is not one that this operation accepts; most take application/json.',
   uri_too_long: 'A part of the path is longer than any id of this service.',
 };
 
-function fromFramework(error: FastifyError, limits: Limits): ProblemError {
+function fromFramework(error: FastifyError, request: FastifyRequest, limits: Limits): ProblemError {
   const byStatus = errorCodes.find((code) => errors[code].status === error.statusCode);
   const code = frameworkErrors[error.code] ?? (isClientError(error) ? (byStatus ?? 'bad_request') : 'internal_error');
   if (code === 'payload_too_large') {
     const limit = { name: 'max_body_bytes', value: limits.max_body_bytes };
     return new ProblemError(code, `The body has more than ${limit.value} bytes.`, { limit }, { cause: error });
   }
-  const detail = frameworkDetails[code] ?? errors[code].description;
+  const media = `The Content-Type of the body is not one that this operation accepts: ${mediaTypes(request).join(', ')}.`;
+  const detail = code === 'unsupported_media_type' ? media : (frameworkDetails[code] ?? errors[code].description);
   return new ProblemError(code, detail, {}, { cause: error });
+}
+
+/** What the body of the operation may be. */
+const mediaTypes = ({ routeOptions }: FastifyRequest): readonly string[] => routeOptions.schema?.consumes ?? [jsonType];
+
+/** A 415 says what would have been accepted: RFC 9110 §15.5.16 and §12.5.3, RFC 5789 §3.1, LDP 1.0 §7.1. */
+function nameAccepted(request: FastifyRequest, reply: FastifyReply): void {
+  const names: Readonly<Record<string, string>> = { POST: 'accept-post', PATCH: 'accept-patch' };
+  const name = names[request.method];
+  if (name !== undefined) reply.header(name, mediaTypes(request).join(', '));
+  if (request.headers['content-encoding'] !== undefined) reply.header('accept-encoding', 'identity');
+}
+
+/** Compressed bodies are not read: a small one could become a huge one. */
+async function refuseContentCodings({ headers }: FastifyRequest): Promise<void> {
+  const coding = headers['content-encoding'] ?? 'identity';
+  if (coding.trim().toLowerCase() === 'identity') return;
+  throw new ProblemError('unsupported_media_type', 'The body must come as it is, without a Content-Encoding.');
 }
 
 const isClientError = ({ statusCode }: FastifyError): boolean =>
@@ -63,7 +82,8 @@ export type Translate = (error: unknown) => ProblemError | undefined;
 export function answerProblems(app: FastifyInstance, limits: Limits, translate: Translate): void {
   const methodsOf = collectRoutes(app);
   app.setErrorHandler<FastifyError>((error, request, reply) => {
-    const problem = error instanceof ProblemError ? error : (translate(error) ?? fromFramework(error, limits));
+    const problem = error instanceof ProblemError ? error : (translate(error) ?? fromFramework(error, request, limits));
+    if (problem.status === 415) nameAccepted(request, reply);
     if (problem.status >= 500) request.log.error({ err: error }, problem.message);
     return sendProblem(request, reply, problem);
   });
@@ -71,6 +91,8 @@ export function answerProblems(app: FastifyInstance, limits: Limits, translate: 
   app.addHook('onRequest', async (request, reply) => {
     if (request.is404) return answerUnknown(request, reply, methodsOf);
   });
+  app.addHook('onRequest', refuseContentCodings);
+  app.server.on('checkExpectation', answerExpectation);
   app.setNotFoundHandler((request, reply) => answerUnknown(request, reply, methodsOf));
 }
 
@@ -103,6 +125,13 @@ function collectRoutes(app: FastifyInstance): (path: string) => string[] {
     const found = routes.filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => methods);
     return found.length === 0 ? [] : [...new Set([...found, 'OPTIONS'])].sort();
   };
+}
+
+/** The only expectation of HTTP/1.1 is `100-continue`, which Node meets by itself. */
+function answerExpectation(request: IncomingMessage, response: ServerResponse): void {
+  const detail = `The expectation ${JSON.stringify(request.headers.expect)} cannot be met.`;
+  const document = problemDocumentOf(new ProblemError('expectation_failed', detail), request.url ?? '', randomUUID());
+  response.writeHead(417, { 'content-type': problemMediaType, connection: 'close' }).end(JSON.stringify(document));
 }
 
 const socketErrors: Readonly<Record<string, ErrorCode>> = {

@@ -50,8 +50,18 @@ const offenders = (holds: (operation: Operation) => boolean): string[] =>
 
 const prefix = '#/components/schemas/';
 
-/** The schema as a validator: references lead to the document's own components. */
+/** By the text of the schema: making one takes as long as all else, and most answers share theirs. */
+const validators = new Map<string, z.ZodType>();
+
 function validator(schema: unknown): z.ZodType {
+  const text = JSON.stringify(schema);
+  const known = validators.get(text) ?? newValidator(schema);
+  validators.set(text, known);
+  return known;
+}
+
+/** The schema as a validator: references lead to the document's own components. */
+function newValidator(schema: unknown): z.ZodType {
   const local = JSON.stringify({ ...(schema as object), $defs: document.components.schemas }).replaceAll(
     prefix,
     '#/$defs/',
