@@ -145,6 +145,11 @@ export const settings = {
     default: String(Math.max(1, availableParallelism() - 1)),
     description: 'Worker threads that train; default: cores − 1, at least 1.',
   },
+  MAX_THREADS_PER_JOB: {
+    schema: wholeNumber(1, 64),
+    default: '64',
+    description: 'Idle workers that may carry out one large step together, its own included; 1: none but its own.',
+  },
   LOG_LEVEL: {
     schema: z.enum(logLevels, `must be one of ${logLevels.join(', ')}`),
     default: 'info',
@@ -180,6 +185,7 @@ export interface Config {
   readonly dataDir: string;
   readonly databaseUrl: string | undefined;
   readonly maxWorkers: number;
+  readonly maxThreadsPerJob: number;
   readonly logLevel: (typeof logLevels)[number];
   readonly apiKeys: readonly string[];
   readonly webhooks: { readonly allowPrivate: boolean; readonly secret: string | undefined };
@@ -253,6 +259,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     dataDir: data.DATA_DIR,
     databaseUrl: data.DATABASE_URL,
     maxWorkers: data.MAX_WORKERS,
+    maxThreadsPerJob: data.MAX_THREADS_PER_JOB,
     logLevel: data.LOG_LEVEL,
     apiKeys: data.API_KEYS ?? [],
     webhooks: { allowPrivate: data.ALLOW_PRIVATE_WEBHOOKS, secret: data.WEBHOOK_SECRET },

@@ -21,6 +21,7 @@ const summary = {
   warnings: [],
   simulate_bug: null,
   backend: 'wasm',
+  threads: 1,
   run_sha256: 'fc109636757a22e9a4011843af8d39df339ce51a9bc909a1754dc618d47e2ab3',
   parameters_sha256,
   attempt: 1,

@@ -95,6 +95,10 @@ const summaryShape = {
     description:
       'What computes it, once it runs: `wasm` (compiled) or `reference`; the event `backend_chosen` says why.',
   }),
+  threads: z.int().nullable().meta({
+    description:
+      'The most threads that have carried out one of its steps together; null before it runs. Large steps are divided while workers are idle, which does not change a bit of the result; small ones never are. The event `threads_used` says from which step.',
+  }),
   run_sha256: z.string().nullable().meta({
     description:
       'Of all that determines the result: equal runs have equal hashes. With `fused` arithmetic that includes whether the machine fuses multiply-adds.',

@@ -37,7 +37,7 @@ export interface RunContext {
 /** How far an attempt is, newer than what its record says. */
 export type LiveProgress = Pick<
   JobProgress,
-  'epoch' | 'epochs' | 'step' | 'steps' | 'samples_per_second' | 'latest' | 'best' | 'backend' | 'warnings'
+  'epoch' | 'epochs' | 'step' | 'steps' | 'samples_per_second' | 'latest' | 'best' | 'backend' | 'threads' | 'warnings'
 >;
 
 /** The attempt has been replaced: nothing that it reports may be kept. */
@@ -240,7 +240,7 @@ function modelOf({ network, request }: JobRecord) {
 
 function liveProgress(
   { cursor, samples_per_second, steps, epochs, notes, best }: Progress,
-  before: Pick<LiveProgress, 'latest' | 'backend' | 'warnings'>,
+  before: Pick<LiveProgress, 'latest' | 'backend' | 'threads' | 'warnings'>,
 ): LiveProgress {
   const { epoch, epochs: total, step, steps: allSteps } = cursor;
   const rate = Number.isFinite(samples_per_second) ? samples_per_second : null;
@@ -254,6 +254,10 @@ function liveProgress(
     best: wireBest(best as Best | null),
     backend: notes.find((note) => note.type === 'backend_chosen')?.name ?? before.backend,
     warnings: withWarnings(before.warnings, notes),
+    threads: notes.reduce(
+      (most, note) => (note.type === 'threads_used' ? Math.max(most, note.threads) : most),
+      before.threads ?? 1,
+    ),
   };
 }
 

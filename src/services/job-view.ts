@@ -58,6 +58,7 @@ export function summaryOf(record: JobRecord, live: LiveProgress | null, now: num
     })),
     simulate_bug: simulate_bug ?? null,
     backend: job.backend,
+    threads: job.threads,
     run_sha256: job.run_sha256,
     parameters_sha256: job.parameters_sha256,
     attempt: job.attempt,

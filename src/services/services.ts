@@ -59,7 +59,11 @@ export async function openServices(
   });
   const datasets = createDatasets(store, uploads, limits);
   const linePredictions = createLinePredictions(store, uploads);
-  const pool = createPool({ workers: config.maxWorkers, settings: { checkpoint_after_points: storedPoints } });
+  const pool = createPool({
+    workers: config.maxWorkers,
+    threads_per_run: config.maxThreadsPerJob,
+    settings: { checkpoint_after_points: storedPoints },
+  });
   const { webhooks } = config;
   const jobs = createJobs({ store, pool, datasets, limits, log, room, storage_retry_ms, webhooks });
   await jobs.start();

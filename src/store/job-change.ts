@@ -26,6 +26,7 @@ export const progressColumns: Columns<JobProgress> = {
   run_sha256: 'plain',
   parameters_sha256: 'plain',
   backend: 'plain',
+  threads: 'plain',
   crashes: 'plain',
   crash_step: 'plain',
   finished_at: 'plain',

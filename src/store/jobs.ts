@@ -41,6 +41,7 @@ export function newJob(job: NewJob, eventCount: number): JobRecord {
     run_sha256: job.run_sha256 ?? null,
     parameters_sha256: null,
     backend: job.backend ?? null,
+    threads: null,
     crashes: 0,
     crash_step: null,
     last_event_id: eventCount,

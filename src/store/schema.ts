@@ -114,6 +114,7 @@ const migrations: readonly Migration[] = [
   { version: 2, statements: learningRates },
   { version: 3, statements: ({ text }) => [`alter table jobs add column test ${text}`] },
   { version: 4, statements: webhooks },
+  { version: 5, statements: ({ integer }) => [`alter table jobs add column threads ${integer}`] },
 ];
 
 async function appliedVersion(sql: Queryable, { integer, tableOptions }: Dialect): Promise<number> {

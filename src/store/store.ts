@@ -138,6 +138,8 @@ export interface JobProgress {
   readonly run_sha256: string | null;
   readonly parameters_sha256: string | null;
   readonly backend: string | null;
+  /** The most threads that have carried out one step together. */
+  readonly threads: number | null;
   /** How often in a row the worker has died at `crash_step`. */
   readonly crashes: number;
   readonly crash_step: number | null;

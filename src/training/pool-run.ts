@@ -18,6 +18,8 @@ export interface RunStart {
   readonly request: RunRequest;
   readonly checkpoint: Uint8Array | null;
   readonly settings: RunSettings;
+  /** How many other threads may help with a step. */
+  readonly helpers: number;
   readonly handlers: RunHandlers;
   readonly escalation_ms: number;
 }
@@ -37,11 +39,11 @@ export class PoolRun implements RunHandle {
   #ended = false;
   #escalation: NodeJS.Timeout | null = null;
 
-  constructor({ thread, request, checkpoint, settings, handlers, escalation_ms }: RunStart) {
+  constructor({ thread, request, checkpoint, settings, helpers, handlers, escalation_ms }: RunStart) {
     this.#thread = thread;
     this.#handlers = handlers;
     this.#escalationMs = escalation_ms;
-    thread.post({ type: 'run', request, checkpoint, settings, control: this.#control });
+    thread.post({ type: 'run', request, checkpoint, settings, helpers, control: this.#control });
   }
 
   get finished(): Promise<RunOutcome> {

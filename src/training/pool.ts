@@ -1,5 +1,7 @@
 /** The pool of worker threads, as the services see it. */
+import { availableParallelism } from 'node:os';
 import type { FloatArray } from '../engine/backend.ts';
+import { Crew, type Membership } from './crew.ts';
 import type { Judgement } from './evaluation.ts';
 import { InferenceThread } from './inference-thread.ts';
 import { JoinedPredictions } from './joined-predictions.ts';
@@ -56,6 +58,10 @@ export interface RunHandle {
 export interface PoolOptions {
   /** Number of training threads. */
   readonly workers: number;
+  /** Threads that may carry out one step together, when they are idle; default: all. */
+  readonly threads_per_run?: number;
+  /** Threads that may be at work at the same time for one to be lent; default: the machine's cores. */
+  readonly cores?: number;
   /**
    * A worker that has not answered a request within this time is terminated, in milliseconds. Its run ends as `crashed`,
    * or as `cancelled` when that was the request. Long enough for the slowest step; a worker answers after each.
@@ -112,6 +118,10 @@ interface Place {
   /** The thread has reported that it is up. */
   online: boolean;
   run: PoolRun | null;
+  /** Those who help with its run. */
+  crew: Crew | null;
+  /** While it helps with the run of another place. */
+  membership: Membership | null;
 }
 
 class Pool implements TrainingPool {
@@ -142,17 +152,23 @@ class Pool implements TrainingPool {
   }
 
   run(request: RunRequest, handlers: RunHandlers, checkpoint: Uint8Array | null = null): RunHandle {
-    const place = this.#places.find(({ run }) => run === null);
+    const idle = this.#places.filter(({ run }) => run === null);
+    const place = idle.find(({ membership }) => membership === null) ?? idle[0];
     if (place === undefined || this.#closing !== null) throw new Error('no worker thread is idle');
     const { escalation_ms = defaultEscalationMs } = this.#options;
     const settings = { ...defaultRunSettings, ...this.#options.settings };
     place.thread ??= this.#startThread(place);
-    const run = new PoolRun({ thread: place.thread, request, checkpoint, settings, handlers, escalation_ms });
+    // A thread that helps elsewhere takes up the run as soon as it has left.
+    place.membership?.recall();
+    const helpers = Math.min(this.#options.threads_per_run ?? this.workers, this.workers) - 1;
+    const run = new PoolRun({ thread: place.thread, request, checkpoint, settings, helpers, handlers, escalation_ms });
     place.run = run;
     // Freed before anybody who awaits the end gets to see it.
     run.onFinished = () => {
       place.run = null;
+      this.#lend();
     };
+    this.#lend();
     return run;
   }
 
@@ -192,7 +208,7 @@ class Pool implements TrainingPool {
   }
 
   #createPlace(): Place {
-    const place: Place = { thread: null, online: false, run: null };
+    const place: Place = { thread: null, online: false, run: null, crew: null, membership: null };
     place.thread = this.#startThread(place);
     return place;
   }
@@ -201,20 +217,63 @@ class Pool implements TrainingPool {
   #startThread(place: Place): Thread {
     place.online = false;
     return new Thread(this.#threadOptions(trainingNiceness), {
-      onMessage: (message) => receive(place, message),
+      onMessage: (message) => this.#receive(place, message),
       onExit: (error) => {
         const { run, online } = place;
+        endTeamwork(place);
         place.thread = online && this.#closing === null ? this.#startThread(place) : null;
         run?.end({ kind: 'crashed', error, step: run.step });
       },
     });
   }
+
+  #receive(place: Place, message: FromWorker): void {
+    if (message.type === 'online') place.online = true;
+    if (message.type === 'progress' || message.type === 'checkpoint') place.run?.deliver(message);
+    if (message.type === 'ended') {
+      place.crew = null;
+      place.run?.end(message.end);
+    }
+    if (message.type === 'help_wanted') place.crew = new Crew(message.work);
+    if (message.type === 'helped') {
+      if (message.failed) place.membership?.lost();
+      else place.membership?.left();
+      place.membership = null;
+    }
+    if (message.type !== 'progress' && message.type !== 'checkpoint') this.#lend();
+  }
+
+  /** Lends idle threads to the runs that want help, evenly; calls some back where too many are at work. */
+  #lend(): void {
+    if (this.#closing !== null) return;
+    const { cores = availableParallelism() } = this.#options;
+    const crews = this.#places.flatMap(({ crew }) => crew ?? []);
+    const lent = () => this.#places.flatMap(({ membership }) => (membership?.leaves === false ? [membership] : []));
+    const atWork = () => this.#places.filter(({ run }) => run !== null).length + lent().length;
+    while (atWork() > cores && lent().length > 0) lent()[0].recall();
+    for (;;) {
+      const [poorest] = crews.filter((crew) => crew.hasRoom).toSorted((a, b) => a.members - b.members);
+      if (poorest === undefined) return;
+      const place = this.#places.find((one) => one.online && one.run === null && one.membership === null);
+      if (place === undefined || atWork() >= cores) {
+        // A run that came later gets its share: of two that one has more than the other, one moves over.
+        lent()
+          .find(({ crew }) => crew.members > poorest.members + 1)
+          ?.recall();
+        return;
+      }
+      place.membership = poorest.join();
+      place.thread?.post(place.membership.message);
+    }
+  }
 }
 
-function receive(place: Place, message: FromWorker): void {
-  if (message.type === 'online') place.online = true;
-  if (message.type === 'progress' || message.type === 'checkpoint') place.run?.deliver(message);
-  if (message.type === 'ended') place.run?.end(message.end);
+/** The thread of the place is gone: those it helped do not wait for it, those who helped it go. */
+function endTeamwork(place: Place): void {
+  place.membership?.lost();
+  place.crew?.disband();
+  place.membership = null;
+  place.crew = null;
 }
 
 function isSmall({ network, model }: InferenceModel, rows: number): boolean {

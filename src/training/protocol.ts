@@ -2,6 +2,7 @@
 import type { Data, FloatArray } from '../engine/backend.ts';
 import type { NetworkDefinition } from '../engine/definition.ts';
 import type { WasmOptions } from '../engine/wasm/backend.ts';
+import type { TeamWork } from '../engine/wasm/team-cells.ts';
 import type { Judgement } from './evaluation.ts';
 import type { Frame } from './layer-statistics.ts';
 import type { MetricSpec } from './metrics.ts';
@@ -166,7 +167,11 @@ export type ToWorker =
       readonly checkpoint: Uint8Array | null;
       readonly control: Int32Array;
       readonly settings: RunSettings;
+      /** How many other threads may help with a step. */
+      readonly helpers: number;
     }
+  /** Help another thread with its steps until the run ends or wants no more; then answer `helped`. */
+  | { readonly type: 'help'; readonly work: TeamWork; readonly member: number }
   | { readonly type: 'change_learning_rate'; readonly learning_rate: number }
   /** A model travels once, and is named by its number in the questions about it until it is to be forgotten. */
   | { readonly type: 'learn_model'; readonly model: number; readonly learned: InferenceModel }
@@ -178,6 +183,10 @@ export type FromWorker =
   | { readonly type: 'progress'; readonly progress: Progress }
   | { readonly type: 'checkpoint'; readonly checkpoint: CheckpointReport }
   | { readonly type: 'ended'; readonly end: RunEnd }
+  /** The steps of the run are large enough for other threads to help. */
+  | { readonly type: 'help_wanted'; readonly work: TeamWork }
+  /** `failed`: this thread could not do its part. */
+  | { readonly type: 'helped'; readonly failed: boolean }
   | { readonly type: 'answer'; readonly id: number; readonly answer: Answer }
   | { readonly type: 'refused'; readonly id: number; readonly error: CodedError };
 

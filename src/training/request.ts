@@ -149,6 +149,8 @@ export interface RunWarning {
 export type RunNote =
   | ({ readonly type: 'warning' } & RunWarning)
   | { readonly type: 'backend_chosen'; readonly name: Backend['name']; readonly reason: string }
+  /** So many threads carried out a step together, for the first time in this attempt; `step` is the newest one. */
+  | { readonly type: 'threads_used'; readonly step: number; readonly threads: number }
   | { readonly type: 'learning_rate_changed'; readonly step: number; readonly learning_rate: number }
   | { readonly type: 'learning_rate_reduced'; readonly step: number; readonly epoch: number; readonly factor: number }
   | { readonly type: 'diverged'; readonly step: number; readonly epoch: number; readonly message: string };

@@ -102,6 +102,11 @@ export class Run {
     return this.#end;
   }
 
+  /** How many threads carried out the last step. */
+  get threads(): number {
+    return this.#backend.threads;
+  }
+
   get cursor(): Cursor {
     const { epochs } = this.#request;
     const steps = epochs * this.#batches.steps_per_epoch;

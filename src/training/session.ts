@@ -35,6 +35,7 @@ export class Session {
   readonly #buffer = new HistoryBuffer();
   readonly #pace = new Pace();
   #sent = 0;
+  #threads = 1;
   #reportedAt: number;
   #reportedStep: number;
   #savedAt: number;
@@ -83,8 +84,16 @@ export class Session {
     this.#run.runtime_seconds += elapsed / 1000;
     this.#pace.observe(this.#run.cursor.step - before, elapsed);
     this.#buffer.add(advance);
+    this.#noteThreads();
     reportSteps(this.#link.control, this.#run.cursor.step);
     return advance;
+  }
+
+  #noteThreads(): void {
+    const { threads, cursor } = this.#run;
+    if (threads <= this.#threads) return;
+    this.#threads = threads;
+    this.#buffer.note({ type: 'threads_used', step: cursor.step, threads });
   }
 
   /** Does what the owner or the time limit asks for; null: go on. */

@@ -1,6 +1,8 @@
 /** Entry of a worker thread: takes one request after the other. */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { createBackend } from '../engine/backends.ts';
+import { disband, type TeamCells, type TeamWork } from '../engine/wasm/team-cells.ts';
+import { serveTeam } from '../engine/wasm/team-member.ts';
 import { codedError } from './coded-error.ts';
 import { Inference } from './inference.ts';
 import { lowerPriority } from './priority.ts';
@@ -16,15 +18,33 @@ function send(message: FromWorker, transfer: readonly ArrayBuffer[] = []): void 
   port.postMessage(message, transfer);
 }
 
-function carryOut({ request, checkpoint, control, settings }: ToWorker & { readonly type: 'run' }): RunEnd {
+function carryOut({ request, checkpoint, control, settings, helpers }: ToWorker & { readonly type: 'run' }): RunEnd {
+  const teams: TeamCells[] = [];
+  const offer = (work: TeamWork) => {
+    teams.push(work.cells);
+    send({ type: 'help_wanted', work });
+  };
+  const team = helpers === 0 ? undefined : { members: helpers, offer };
   try {
-    const create: CreateBackend = (...given) => createBackend(...given, options.compiler);
+    const create: CreateBackend = (...given) => createBackend(...given, { ...options.compiler, team });
     const receive = (): ToWorker | undefined => receiveMessageOnPort(port)?.message;
     const now = performance.now.bind(performance);
     return new Session(request, checkpoint, settings, { control, send, receive, now }, create).carryOut();
   } catch (thrown) {
     const error = codedError(thrown);
     return { kind: 'error', stop_reason: error.code === 'out_of_memory' ? 'out_of_memory' : 'worker_crashed', error };
+  } finally {
+    teams.forEach(disband);
+  }
+}
+
+function help({ work, member }: ToWorker & { readonly type: 'help' }): FromWorker {
+  try {
+    serveTeam(work, member);
+    return { type: 'helped', failed: false };
+  } catch {
+    // Whatever it was, the run does without this thread: its leader carries out the step again.
+    return { type: 'helped', failed: true };
   }
 }
 
@@ -38,6 +58,7 @@ function answer({ id, model, question }: ToWorker & { readonly type: 'question' 
 
 port.on('message', (message: ToWorker) => {
   if (message.type === 'run') send({ type: 'ended', end: carryOut(message) });
+  if (message.type === 'help') send(help(message));
   if (message.type === 'learn_model') inference.learn(message.model, message.learned);
   if (message.type === 'forget_model') inference.forget(message.model);
   if (message.type === 'question') send(answer(message));

@@ -35,6 +35,7 @@ export function changesConform(fixture: Fixture): void {
       run_sha256: 'run',
       parameters_sha256: 'parameters',
       backend: 'reference',
+      threads: 2,
       crashes: 2,
       crash_step: 17,
       finished_at: noon + 5,
