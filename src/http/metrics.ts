@@ -21,6 +21,8 @@ function ofProcess(): Registry {
 }
 
 export function measureRequests(app: FastifyInstance): void {
+  // From the start, so that the first scrape has something to tell of the event loop.
+  ofProcess();
   const metrics = new Registry();
   const duration = new Histogram({
     name: 'http_request_duration_seconds',
