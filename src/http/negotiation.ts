@@ -1,6 +1,7 @@
 /** What a client prefers: the representation (`Accept`), whether it has it already (`If-None-Match`), how long it waits (`Prefer`). */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ProblemError } from '../errors.ts';
+import { inTurns } from './pieces.ts';
 
 interface Range {
   readonly type: string;
@@ -58,20 +59,24 @@ export function waitPreference(preferences: ReadonlyMap<string, string>): number
 }
 
 /**
- * Answers text of a media type, or 304 when the client has it already.
+ * Answers text of a media type, long ones piece by piece, or 304 when the client has it already.
  * @param etag null for what may still change: it must not be cached
  */
 export function sendText(
   request: FastifyRequest,
   reply: FastifyReply,
-  { type, text, etag }: { readonly type: string; readonly text: () => string; readonly etag: string | null },
+  {
+    type,
+    text,
+    etag,
+  }: { readonly type: string; readonly text: () => string | Iterable<string>; readonly etag: string | null },
 ): FastifyReply {
   reply.header('vary', 'accept');
-  if (etag === null) return reply.header('cache-control', 'no-store').type(type).send(text());
+  if (etag === null) return reply.header('cache-control', 'no-store').type(type).send(inTurns(text()));
   // Each representation has a tag of its own: a strong one promises the same bytes.
   const tag = `"${etag}-${type.replace(/^.*[/-]/, '')}"`;
   reply.header('etag', tag).header('cache-control', 'no-cache');
   const known = (request.headers['if-none-match'] ?? '').split(',').map((one) => one.trim().replace(/^W\//, ''));
   if (known.includes(tag) || known.includes('*')) return reply.code(304).send();
-  return reply.type(type).send(text());
+  return reply.type(type).send(inTurns(text()));
 }

@@ -80,11 +80,11 @@ export interface Jobs {
   /** Waits until the job has ended or is paused, at most so long. */
   wait(id: string, seconds: number): Promise<JobView>;
   history(id: string, query: HistoryQuery): Promise<Tagged<LossHistory>>;
-  /** JSON text. */
+  /** JSON text in pieces. */
   parameters(
     id: string,
     query: { readonly step?: number | undefined; readonly layer?: number | undefined },
-  ): Promise<Tagged<string>>;
+  ): Promise<Tagged<Iterable<string>>>;
   /** Statistics of the layers at the sampled steps. */
   layers(id: string, query: { readonly layer?: number | undefined }): Promise<Tagged<LayerStatistics>>;
   checkpoints(id: string): Promise<CheckpointList>;

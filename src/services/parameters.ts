@@ -17,8 +17,12 @@ export function chosenLayers({ layers }: Plan, layer: number | undefined): reado
   throw new ProblemError('not_found', `There is no layer ${layer}; the network has the layers 1 to ${layers.length}.`);
 }
 
-/** @param layer 1-based; only this layer is written */
-export function parametersJson({ job, plan, model }: JobModel, layer?: number): string {
+/**
+ * In pieces of a row each, written when they are asked for.
+ * @param layer 1-based; only this layer is written
+ * @throws {ProblemError} `not_found` when the network has no such layer
+ */
+export function parametersJson({ job, plan, model }: JobModel, layer?: number): Iterable<string> {
   const { step, epoch, parameters_sha256: sha256, preprocessing } = model;
   const head = JSON.stringify({
     job_id: job.id,
@@ -29,20 +33,36 @@ export function parametersJson({ job, plan, model }: JobModel, layer?: number): 
     ...bugMark(job),
     ...(layer === undefined ? {} : { layer }),
   });
-  const layers = chosenLayers(plan, layer).map((planned) => {
-    const trained = trainedTensors(planned).map(({ name, slice }) => `"${name}":${tensor(model.parameters, slice)}`);
-    const untrained = statisticTensors(planned).map(
-      ({ name, slice }) => `"${name}":${tensor(model.statistics, slice)}`,
-    );
-    return `{${[...trained, ...untrained].join(',')}}`;
-  });
-  return `${head.slice(0, -1)},"layers":[${layers.join(',')}]}`;
+  return document(head, chosenLayers(plan, layer), model);
+}
+
+function* document(
+  head: string,
+  layers: readonly PlannedLayer[],
+  { parameters, statistics }: Pick<JobModel['model'], 'parameters' | 'statistics'>,
+): Generator<string> {
+  yield `${head.slice(0, -1)},"layers":[`;
+  for (const [index, layer] of layers.entries()) {
+    const trained = trainedTensors(layer).map((tensor) => ({ ...tensor, values: parameters }));
+    const untrained = statisticTensors(layer).map((tensor) => ({ ...tensor, values: statistics }));
+    yield index === 0 ? '{' : ',{';
+    for (const [number, { name, slice, values }] of [...trained, ...untrained].entries()) {
+      yield `${number === 0 ? '' : ','}"${name}":`;
+      yield* tensor(values, slice);
+    }
+    yield '}';
+  }
+  yield ']}';
 }
 
 /** A vector, or a matrix as a list of rows. */
-function tensor(values: FloatArray, { offset, length, shape }: TensorSlice): string {
+function* tensor(values: FloatArray, { offset, length, shape }: TensorSlice): Generator<string> {
   const part = values.subarray(offset, offset + length);
-  if (shape.length === 1) return jsonNumbers(part);
+  if (shape.length === 1) return yield jsonNumbers(part);
   const [rows, columns] = shape;
-  return `[${Array.from({ length: rows }, (_, row) => jsonNumbers(part.subarray(row * columns, (row + 1) * columns))).join(',')}]`;
+  yield '[';
+  for (let row = 0; row < rows; row++) {
+    yield `${row === 0 ? '' : ','}${jsonNumbers(part.subarray(row * columns, (row + 1) * columns))}`;
+  }
+  yield ']';
 }
