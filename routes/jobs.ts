@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { preferencesOf, waitPreference } from '../src/http/negotiation.ts';
 import { sendPage } from '../src/http/pages.ts';
-import { idParams } from '../src/schemas/common.ts';
+import { idParams, queryFlag } from '../src/schemas/common.ts';
 import { externalId, jobExamples, jobInput } from '../src/schemas/job.ts';
 import { answers } from '../src/schemas/job-answers.ts';
-import { jobList, jobListQuery, jobView } from '../src/schemas/job-view.ts';
+import { jobList, jobListQuery, jobPreview, jobView } from '../src/schemas/job-view.ts';
 import { jobActions, namesOf } from '../src/training/states.ts';
 import type { Routes } from './plugin.ts';
 
@@ -49,13 +49,19 @@ export const jobRoutes: Routes = async (app, { services, config }) => {
         description:
           'Checks everything, stores the job and queues it; a worker trains it as soon as one is free. Network and data are ids or come inline. With `Prefer: wait=30` the answer comes when the job has ended, if that is in time. Equal requests train to equal bytes. `initial_parameters` with a `job_id`, and a `step` for any of its checkpoints, starts from the parameters of another job: a fork or a warm start.',
         headers: creationHeaders,
+        querystring: z.strictObject({
+          validate_only: queryFlag.optional().meta({
+            description: 'Check the job, say what looks wrong in it, and answer 200 without storing anything.',
+          }),
+        }),
         body: jobInput,
         examples: jobExamples,
-        response: { 200: jobView, 201: jobView },
+        response: { 200: z.union([jobView, jobPreview]), 201: jobView },
         responseDocs: {
           200: {
-            description: 'An equal run was there already and is reused, as preferred.',
-            examples: answers.job,
+            description:
+              'An equal run was there already and is reused, as preferred; or the job is valid and nothing was stored (`validate_only`).',
+            examples: { done: answers.job.done, preview: answers.preview },
             headers: creationResponseHeaders,
           },
           201: {
@@ -68,6 +74,7 @@ export const jobRoutes: Routes = async (app, { services, config }) => {
       },
     },
     async (request, reply) => {
+      if (request.query.validate_only) return reply.code(200).send(await services.jobs.preview(request.body));
       const preferences = preferencesOf(request);
       const options = { key: request.headers['idempotency-key'], reuse: preferences.has('reuse') };
       const created = await services.jobs.create(request.body, options);

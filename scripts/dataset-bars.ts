@@ -65,7 +65,7 @@ export const goldenDatasets: readonly GoldenDataset[] = JSON.parse(
 const limits = { max_values: 10 ** 6, max_columns: 1000, max_categories: 100 };
 
 /** Output units, their activation and the loss that suit a data set: one sigmoid for two classes, softmax for more. */
-function outputOf(
+export function outputOf(
   dataset: GoldenDataset,
 ): Pick<NetworkDefinition, 'loss'> & { readonly units: number; readonly activation: 'linear' | 'sigmoid' | 'softmax' } {
   const classes = dataset.classes?.length ?? 0;
@@ -103,7 +103,7 @@ export function readGolden(dataset: GoldenDataset): { readonly train: Data; read
   return { train: rowsOf(dataset.split.train), test: rowsOf(dataset.split.test) };
 }
 
-function optimizerOf({ name, lr, momentum }: Replay['optimizer']): OptimizerSpec {
+export function optimizerOf({ name, lr, momentum }: Replay['optimizer']): OptimizerSpec {
   return name === 'sgd' ? { name, learning_rate: lr, momentum: momentum ?? 0 } : { name, learning_rate: lr };
 }
 

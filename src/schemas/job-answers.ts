@@ -87,6 +87,25 @@ const diverged = {
 
 export const answers = {
   job: { done: view, running, diverged },
+  preview: {
+    network: view.network,
+    request: view.request,
+    rows: 4,
+    steps: 3,
+    parameter_count: 3,
+    memory_bytes: 400,
+    run_sha256: summary.run_sha256,
+    warnings: [
+      {
+        code: 'learning_rate_unusual',
+        level: 'warning',
+        pointer: '/optimizer',
+        detail: 'A learning rate of 50 is far above what adam is used with; its default is 0.001.',
+        evidence: { learning_rate: 50, default: 0.001 },
+        patch: [{ op: 'add', path: '/optimizer', value: { name: 'adam', learning_rate: 0.001 } }],
+      },
+    ],
+  },
   list: { page: { data: [summary], has_more: false } },
   history: {
     short: {

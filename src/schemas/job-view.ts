@@ -133,6 +133,23 @@ export const jobView = z
   })
   .meta({ id: 'JobView', description: 'A training job.' });
 
+/** What `?validate_only=true` answers. */
+export const jobPreview = z
+  .strictObject({
+    network: z.record(z.string(), z.unknown()).meta({ description: 'The definition that would be trained.' }),
+    request: z
+      .record(z.string(), z.unknown())
+      .meta({ description: 'Every option with its default filled in; of matrices only the size.' }),
+    rows: z.int().meta({ description: 'Rows that are left to train on.' }),
+    steps: z.int(),
+    parameter_count: z.int(),
+    memory_bytes: z.number().meta({ description: 'Estimate of what training takes, data not counted.' }),
+    run_sha256: z.string(),
+    warnings: z.array(jobWarning),
+  })
+  .meta({ id: 'JobPreview', description: 'A job that was checked but not stored.' });
+
+export type JobPreview = z.output<typeof jobPreview>;
 export type JobSummary = z.output<typeof jobSummary>;
 export type JobView = z.output<typeof jobView>;
 

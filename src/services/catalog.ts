@@ -16,6 +16,7 @@ import { toWire } from '../schemas/common.ts';
 import { type Metric, metrics } from '../training/metrics.ts';
 import { allowedActions, jobStates, namesOf, stopReasons } from '../training/states.ts';
 import { runWarnings } from '../training/warnings.ts';
+import { jobLintRules } from './job-lint.ts';
 import { lintRules } from './lint.ts';
 
 interface Entry {
@@ -104,7 +105,10 @@ export function createCatalog(limits: Limits): Catalog {
     precisions: [...precisions],
     states: namesOf(jobStates).map((name) => ({ name, ...jobStates[name], actions: allowedActions(name) })),
     stop_reasons: list(stopReasons, (reason) => description(reason.description)),
-    warnings: list(lintRules, (rule) => description(rule.description)),
+    warnings: list<{ readonly description: string }, { description: string }>(
+      { ...lintRules, ...jobLintRules },
+      (rule) => description(rule.description),
+    ),
     run_warnings: namesOf(runWarnings).map((name) => {
       const { description, level, source, advice } = runWarnings[name];
       return { name, description, level, source, advice };

@@ -67,6 +67,7 @@ export async function admit(input: JobInput, sources: AdmissionSources): Promise
     plan: planned as Plan,
     request: keptRequest(input, parts),
     arrays,
+    rows: trainedRows(input, rows),
     steps: input.epochs * Math.ceil(trainedRows(input, rows) / input.batch_size),
     metadata: input.metadata,
     priority: input.priority,

@@ -193,7 +193,7 @@ async function recordOf({ store, now }: CreationContext, admitted: AdmittedJob):
     data_key,
     epochs: request.epochs,
     steps: admitted.steps,
-    warnings: lintJob(definition),
+    warnings: lintJob(admitted),
     metadata: admitted.metadata,
     priority: admitted.priority,
     run_sha256: runDigest(definition, plan, request),

@@ -50,6 +50,8 @@ export interface AdmittedJob {
   readonly plan: Plan;
   readonly request: KeptRequest;
   readonly arrays: NamedArrays;
+  /** Rows that are left to train on. */
+  readonly rows: number;
   readonly steps: number;
   readonly metadata: Metadata;
   readonly priority: number;

@@ -10,6 +10,7 @@ import type { JobPatch } from '../schemas/job-patch.ts';
 import {
   type CheckpointList,
   type JobListQuery,
+  type JobPreview,
   type JobSummary,
   type JobView,
   metadataFilter,
@@ -32,6 +33,7 @@ import { type Housekeeping, startHousekeeping } from './housekeeping.ts';
 import { actOn, removeJob, requireJob } from './job-actions.ts';
 import { type CreatedJob, type CreationOptions, createJob, putJob } from './job-creation.ts';
 import { patchJob } from './job-patch.ts';
+import { previewJob } from './job-preview.ts';
 import { type KeptRequest, runRequest } from './job-request.ts';
 import { type DatasetSource, readArrays } from './job-sources.ts';
 import { stateOf } from './job-transitions.ts';
@@ -69,6 +71,8 @@ export interface Tagged<Content> {
 
 export interface Jobs {
   create(input: JobInput, options?: CreationOptions): Promise<CreatedJob>;
+  /** What a job would become, without storing it. */
+  preview(input: JobInput): Promise<JobPreview>;
   /** Creates the job of a client's own key, or finds it. */
   put(external_id: string, input: JobInput): Promise<CreatedJob>;
   get(id: string): Promise<JobView>;
@@ -163,6 +167,7 @@ export function createJobs(given: JobsContext): Jobs {
       scheduler.wake();
       return created;
     },
+    preview: (input) => previewJob(context, input),
     async put(external_id, input) {
       const created = await putJob(context, input, external_id);
       feed.signal(created.id, 'events');

@@ -37,7 +37,7 @@ const sumsToOne = (activation: Resolved<Activation>): boolean =>
   activation.name === 'softmax' || activation.name === 'log_softmax';
 
 /** The activation whose outputs cover what the targets of the loss can be. */
-function activationFor({ entry }: Resolved<Loss>): string {
+export function activationFor({ entry }: Resolved<Loss>): string {
   const { target_domain: domain } = entry;
   if (domain.kind === 'distribution' || domain.kind === 'label') return 'softmax';
   if (domain.kind === 'values') return 'tanh';

@@ -301,7 +301,9 @@ export class Run {
     const values: Readonly<Record<string, number>> =
       measured === null ? { loss } : { loss, learning_rate: rate, ...measured };
     if (this.#warnings !== null) {
-      notes.push(...this.#warnings.seeEpoch(this.#epoch, this.#step, loss, measured?.validation_loss));
+      const told = this.#warnings.seeEpoch(this.#epoch, this.#step, loss, measured?.validation_loss);
+      // Hardly ever anything, and a million epochs a second.
+      if (told.length > 0) notes.push(...told);
     }
     const improved = this.#monitor.observe(values[this.#watch.monitor] ?? Number.NaN, this.#epoch, this.#step);
     if (improved && this.#request.early_stopping?.restore_best) {

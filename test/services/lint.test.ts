@@ -1,28 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import type { NetworkDefinition } from '../../src/engine/definition.ts';
-import { networkInput, type Warning } from '../../src/schemas/network.ts';
+import { networkInput } from '../../src/schemas/network.ts';
 import { lint, lintRules } from '../../src/services/lint.ts';
+import { patched } from '../support/json-patch.ts';
 
 type Rule = keyof typeof lintRules;
 
 const layer = (units: number, activation: string, more = {}) => ({ units, activation, ...more });
 const network = (layers: object[], loss: unknown): NetworkDefinition =>
   ({ input_size: 2, layers, loss }) as NetworkDefinition;
-
-/** Carries out the operations that the rules use (RFC 6902: add, replace and remove of an object's member). */
-function patched(definition: NetworkDefinition, patch: Warning['patch']): NetworkDefinition {
-  const copy = structuredClone(definition) as unknown as Record<string, unknown>;
-  for (const { op, path, value } of patch) {
-    const keys = path.slice(1).split('/');
-    const last = keys.pop()!;
-    const target = keys.reduce((node, key) => node[key] as Record<string, unknown>, copy);
-    if (op === 'remove') {
-      expect(target).toHaveProperty(last);
-      delete target[last];
-    } else target[last] = value;
-  }
-  return copy as unknown as NetworkDefinition;
-}
 
 const cases: readonly (readonly [Rule, NetworkDefinition, string])[] = [
   ['softmax_on_one_unit', network([layer(1, 'softmax')], 'binary_cross_entropy'), '/layers/0/activation'],
