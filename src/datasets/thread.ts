@@ -1,11 +1,14 @@
 /** The thread that reads uploads (or draws toy data sets) one after the other and hands their stored form to the main thread. */
 import { parentPort } from 'node:worker_threads';
+import { lowerPriority } from '../training/priority.ts';
 import { finishDataset } from './finish.ts';
 import { generateTable } from './generate.ts';
 import { DatasetError, Problems } from './problems.ts';
 import { readTables } from './read.ts';
 import type { ReadingTask, ThreadMessage } from './reading.ts';
 
+/** Reading yields to the API, and goes before training. */
+const niceness = 5;
 /** Parts that may wait in the main thread before this one pauses. */
 const maxWaiting = 4;
 const send = (message: ThreadMessage, transfer: ArrayBuffer[] = []) => parentPort?.postMessage(message, transfer);
@@ -27,6 +30,7 @@ function run({ work, finish, stored }: ReadingTask): ThreadMessage {
   return { kind: 'done', profile };
 }
 
+lowerPriority(niceness);
 parentPort?.on('message', (task: ReadingTask) => {
   try {
     send(run(task));

@@ -13,7 +13,7 @@ import { metricProblem, seriesName } from '../training/metrics.ts';
 import { partSize } from '../training/split.ts';
 import { targetKind } from '../training/target-kind.ts';
 import { dataProblems, type LabelledRows } from './data-checks.ts';
-import { digestOf } from './digest.ts';
+import { digestOfArrays } from './digest.ts';
 import { type AdmittedJob, arraysOf, keptRequest } from './job-request.ts';
 import { type DatasetSource, findInitial, findRows, type ModelSource, missing } from './job-sources.ts';
 import { inputOf, networkProblems, over } from './networks.ts';
@@ -54,7 +54,7 @@ export async function admit(input: JobInput, sources: AdmissionSources): Promise
   const arrays = arraysOf({ data: rows, validation, ...weighted, initial: values });
   const parts = {
     data: rows,
-    data_sha256: digestOf(arrays),
+    data_sha256: await digestOfArrays(arrays),
     validation,
     ...weighted,
     initial: values,
