@@ -37,13 +37,27 @@ export function complementOf<T, M>(o: Arithmetic<T, M>, a: T, rest: T): T {
 /** a_k = e^(z_k − max z) / Σ_i e^(z_i − max z) */
 export function softmaxForward<T, M>(o: Arithmetic<T, M>, z: Row<T>, a: Row<T>, start: number, units: number): void {
   const largest = rowMaximum(o, z, start, units);
+  if (units === 2) expOfTwo(o, z, a, largest, start);
+  else for (let k = start; k < start + units; k++) a[k] = expNonPositive(o, o.sub(z[k], largest));
   let sum = o.constant(0);
-  for (let k = start; k < start + units; k++) {
-    a[k] = expNonPositive(o, o.sub(z[k], largest));
-    sum = o.add(sum, a[k]);
-  }
+  for (let k = start; k < start + units; k++) sum = o.add(sum, a[k]);
   const reciprocal = o.div(o.constant(1), sum);
   for (let k = start; k < start + units; k++) a[k] = o.mul(a[k], reciprocal);
+}
+
+/** e^(z_k − max z) of two units by one exponential: the other is e^0 = 1, or NaN where the largest z is infinite. */
+function expOfTwo<T, M>(o: Arithmetic<T, M>, z: Row<T>, a: Row<T>, largest: T, start: number): void {
+  const below = expOfSmaller(o, z, largest, start);
+  const top = o.add(o.constant(1), o.sub(largest, largest));
+  const second = o.less(z[start], z[start + 1]);
+  a[start] = o.select(second, below, top);
+  a[start + 1] = o.select(second, top, below);
+}
+
+/** e^(min z − max z) of two units; NaN where one of them is NaN. */
+function expOfSmaller<T, M>(o: Arithmetic<T, M>, z: Row<T>, largest: T, start: number): T {
+  const [first, second] = [z[start], z[start + 1]];
+  return expNonPositive(o, o.sub(o.select(o.less(first, second), first, second), largest));
 }
 
 /**
@@ -75,6 +89,7 @@ export function softmaxBackward<T, M>(
  * The exponentials are those of `softmaxForward`, so that compiled code shares them.
  */
 export function logSumOfShifted<T, M>(o: Arithmetic<T, M>, z: Row<T>, largest: T, start: number, units: number): T {
+  if (units === 2) return log1pUnit(o, expOfSmaller(o, z, largest, start));
   const zero = o.constant(0);
   let rest = zero;
   let ties = o.constant(-1);
@@ -84,8 +99,7 @@ export function logSumOfShifted<T, M>(o: Arithmetic<T, M>, z: Row<T>, largest: T
     rest = o.add(rest, o.select(top, zero, expNonPositive(o, o.sub(z[k], largest))));
     ties = o.add(ties, o.select(top, o.constant(1), zero));
   }
-  const others = o.add(rest, ties);
-  return units <= 2 ? log1pUnit(o, others) : log1pPositive(o, others);
+  return log1pPositive(o, o.add(rest, ties));
 }
 
 /** log Σ_i e^(z_i) */
