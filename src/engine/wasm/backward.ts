@@ -3,7 +3,7 @@ import type { PlannedLayer } from '../backend.ts';
 import { biasOptions, type Optimizer } from '../optimizers.ts';
 import type { Resolved } from '../options.ts';
 import type { Index } from './assembler.ts';
-import type { Expression, Lanes, Sink } from './expression.ts';
+import type { Expression, Sink } from './expression.ts';
 import { activationTraits, inPairs, tileAddress } from './forward.ts';
 import {
   addColumnsKernel,
@@ -19,6 +19,7 @@ import {
   shareOfPanels,
   storeColumns,
 } from './kernel.ts';
+import type { Lanes } from './lanes.ts';
 import type { LayerLayout, Rows } from './layout.ts';
 import { gradientFactors } from './packing.ts';
 import { emitAlong, emitElementwise, emitPanels, emitProduct } from './product.ts';

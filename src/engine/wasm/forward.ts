@@ -2,7 +2,7 @@
 import type { ElementwiseActivation } from '../activations.ts';
 import type { Resolved } from '../options.ts';
 import { FunctionBuilder, type Index } from './assembler.ts';
-import { type Expression, Lanes, type Sink } from './expression.ts';
+import type { Expression, Sink } from './expression.ts';
 import {
   addRowsKernel,
   forSampleGroups,
@@ -14,6 +14,7 @@ import {
   poisoned,
   storeColumns,
 } from './kernel.ts';
+import { Lanes } from './lanes.ts';
 import type { LayerLayout, Rows } from './layout.ts';
 import { emitElementwise, emitProduct, sideBySide, type TileRow } from './product.ts';
 

@@ -1,7 +1,8 @@
 /** What every kernel of the tiles strategy is built from: the module, the layout, the arithmetic. */
 import type { ArithmeticMode } from '../definition.ts';
 import type { FunctionBuilder, Index, ModuleBuilder } from './assembler.ts';
-import { type Expression, Lanes } from './expression.ts';
+import type { Expression } from './expression.ts';
+import { Lanes } from './lanes.ts';
 import { type NetworkLayout, type Panels, panelsIn, type Rows } from './layout.ts';
 import type { Range } from './product.ts';
 

@@ -7,7 +7,7 @@
  * blocks of one and the same layout, so a moment lies at a fixed distance from its parameter.
  */
 import type { FloatArray, Plan, PlannedLayer, PlannedNormalization, TensorSlice } from '../backend.ts';
-import { shapes } from './expression.ts';
+import { shapes } from './lane-shape.ts';
 import type { Tile } from './product.ts';
 
 /** A matrix in panels of columns: panel p begins at `offset + p·width·inner` numbers; the last may be narrower. */

@@ -1,7 +1,8 @@
 /** Dropout masks inside the compiled step: the Philox generator of prng.ts, four blocks side by side in the lanes. */
 import { streams } from '../prng.ts';
-import type { Expression, Lanes } from './expression.ts';
+import type { Expression } from './expression.ts';
 import { addRowsKernel, type KernelContext, type KernelFunction, type RowsKernel } from './kernel.ts';
+import type { Lanes } from './lanes.ts';
 import type { LayerLayout, Rows } from './layout.ts';
 import { wordOffset } from './scalars.ts';
 

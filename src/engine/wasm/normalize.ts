@@ -5,7 +5,7 @@
 import type { PlannedNormalization } from '../backend.ts';
 import type { Index } from './assembler.ts';
 import { gradientSinks, type UpdateRule } from './backward.ts';
-import type { Expression, Lanes, Sink } from './expression.ts';
+import type { Expression, Sink } from './expression.ts';
 import {
   addColumnsKernel,
   addRowsKernel,
@@ -20,6 +20,7 @@ import {
   shareOfColumns,
   storeColumns,
 } from './kernel.ts';
+import type { Lanes } from './lanes.ts';
 import type { LayerLayout, NetworkLayout, NormalizationLayout, Rows } from './layout.ts';
 import { scalarOffset } from './scalars.ts';
 

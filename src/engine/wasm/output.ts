@@ -1,7 +1,7 @@
 /** The output layer in training: activation, loss of every row and δ = dLoss/dz, samples in lanes. */
 import { outputLoss } from '../output-loss.ts';
 import type { Index } from './assembler.ts';
-import type { Expression, Lanes } from './expression.ts';
+import type { Expression } from './expression.ts';
 import {
   addRowsKernel,
   forSampleGroups,
@@ -12,6 +12,7 @@ import {
   multiplied,
   storeColumns,
 } from './kernel.ts';
+import type { Lanes } from './lanes.ts';
 import type { NetworkLayout } from './layout.ts';
 import { scalarOffset } from './scalars.ts';
 

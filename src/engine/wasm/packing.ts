@@ -5,8 +5,8 @@
  * the order in which they are read.
  */
 import type { FunctionBuilder, Index } from './assembler.ts';
-import type { Lanes } from './expression.ts';
 import { addRowsKernel, type Kernel, type KernelContext, type KernelFunction, multiplied } from './kernel.ts';
+import type { Lanes } from './lanes.ts';
 import type { LayerLayout, NetworkLayout, Rows } from './layout.ts';
 import type { PanelPlace, Product } from './product.ts';
 

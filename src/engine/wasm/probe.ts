@@ -4,7 +4,7 @@
  */
 import type { ArithmeticMode } from '../definition.ts';
 import { ModuleBuilder } from './assembler.ts';
-import { Lanes } from './expression.ts';
+import { Lanes } from './lanes.ts';
 import { emitProduct, type Tile, tileFor } from './product.ts';
 
 /** A product of 48 × 256 and 256 × 64 numbers: it fits into the L1 and L2 caches and takes microseconds. */

@@ -6,7 +6,8 @@
  * shape of the tile does not change a bit of the result.
  */
 import type { FunctionBuilder, Index } from './assembler.ts';
-import type { Expression, Lanes, Sink } from './expression.ts';
+import type { Expression, Sink } from './expression.ts';
+import type { Lanes } from './lanes.ts';
 
 /** Rows and vectors per row of the block that is accumulated in registers. */
 export interface Tile {

@@ -1,6 +1,6 @@
 /** The leader of the threads that carry out the steps of one network together. */
 import type { Plan } from '../backend.ts';
-import { shapes } from './expression.ts';
+import { shapes } from './lane-shape.ts';
 import type { NetworkLayout } from './layout.ts';
 import { argumentsOf, type Phase, phasesOf, type Stage } from './phases.ts';
 import {

@@ -5,7 +5,7 @@
  * so they lie as their gradients arise: with the inputs of a unit side by side, or with the units of an input.
  */
 import type { FloatArray, Plan, PlannedLayer } from '../backend.ts';
-import { shapes } from './expression.ts';
+import { shapes } from './lane-shape.ts';
 
 /** Weights and biases of one layer in vectors: `outer` rows of `vectors` vectors. Bytes within the block. */
 export interface TinyLayer {

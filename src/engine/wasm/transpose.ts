@@ -1,7 +1,8 @@
 /** Refreshes the transposed weights after an update. */
 import type { FunctionBuilder, Index } from './assembler.ts';
-import type { Expression, Lanes } from './expression.ts';
+import type { Expression } from './expression.ts';
 import { addColumnsKernel, type KernelContext, type KernelFunction, shareOfPanels } from './kernel.ts';
+import type { Lanes } from './lanes.ts';
 import type { LayerLayout, Panels } from './layout.ts';
 import { emitPanels, type Range } from './product.ts';
 

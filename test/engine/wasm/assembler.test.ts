@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ModuleBuilder } from '../../../src/engine/wasm/assembler.ts';
 import { ByteWriter } from '../../../src/engine/wasm/byte-writer.ts';
-import { splatBytes } from '../../../src/engine/wasm/expression.ts';
+import { splatBytes } from '../../../src/engine/wasm/lane-shape.ts';
 
 function written(write: (out: ByteWriter) => void): number[] {
   const out = new ByteWriter();

@@ -1,6 +1,7 @@
 import type { ArithmeticMode, Precision } from '../../../src/engine/definition.ts';
 import { ModuleBuilder } from '../../../src/engine/wasm/assembler.ts';
-import { type Expression, Lanes } from '../../../src/engine/wasm/expression.ts';
+import type { Expression } from '../../../src/engine/wasm/expression.ts';
+import { Lanes } from '../../../src/engine/wasm/lanes.ts';
 
 /** Compiles a function of `arity` vectors and maps it over equally long arrays, as many numbers at a time as there are lanes. */
 export function laneFunction(

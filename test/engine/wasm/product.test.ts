@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ModuleBuilder } from '../../../src/engine/wasm/assembler.ts';
-import { Lanes } from '../../../src/engine/wasm/expression.ts';
+import { Lanes } from '../../../src/engine/wasm/lanes.ts';
 import { emitProduct, type Tile, tileFor } from '../../../src/engine/wasm/product.ts';
 import { noise } from './compare.ts';
 

@@ -4,7 +4,7 @@ import type { Precision } from '../../../src/engine/definition.ts';
 import { float32 } from '../../../src/engine/math/float32.ts';
 import { float64 } from '../../../src/engine/math/float64.ts';
 import { type FunctionBuilder, ModuleBuilder } from '../../../src/engine/wasm/assembler.ts';
-import { Lanes } from '../../../src/engine/wasm/expression.ts';
+import { Lanes } from '../../../src/engine/wasm/lanes.ts';
 import { differences, laneFunction } from './lane-function.ts';
 
 const scalars: Record<Precision, Arithmetic<number, boolean>> = { float32, float64 };
