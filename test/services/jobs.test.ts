@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { defaultLimits } from '../../src/config.ts';
 import { jobInput } from '../../src/schemas/job.ts';
@@ -96,10 +97,11 @@ afterAll(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
+const datasets = { load: async () => undefined };
+
 async function open(...script: Script[]): Promise<void> {
   scripts = script;
   store = await openStore({ data_dir: join(directory, crypto.randomUUID()) });
-  const datasets = { load: async () => undefined };
   jobs = createJobs({ store, pool: scriptedPool(), datasets, limits: defaultLimits, log: silentLog });
   await jobs.start();
 }
@@ -107,6 +109,33 @@ async function open(...script: Script[]): Promise<void> {
 afterEach(async () => {
   await jobs.close();
   await store.close();
+});
+
+describe('a creation', () => {
+  it('is acknowledged when it is committed, and not before', async () => {
+    await open();
+    const [asked, commit] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const create: Store['jobs']['create'] = async (creation) => {
+      asked.resolve();
+      await commit.promise;
+      return store.jobs.create(creation);
+    };
+    const slow = { ...store, jobs: { ...store.jobs, create } };
+    const creating = createJobs({ store: slow, pool: scriptedPool(), datasets, limits: defaultLimits, log: silentLog });
+    let acknowledged = false;
+    const answer = creating.create(input()).then((created) => {
+      acknowledged = true;
+      return created;
+    });
+    await asked.promise;
+    // Everything that could be done without the store is done by then.
+    await promisify(setImmediate)();
+    expect(acknowledged).toBe(false);
+    commit.resolve();
+    const { id } = await answer;
+    expect(await store.jobs.get(id)).toBeDefined();
+    await creating.close();
+  });
 });
 
 describe('a worker that dies', () => {
