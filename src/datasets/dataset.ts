@@ -11,9 +11,16 @@ export const columnKinds = ['number', 'text'] as const;
 export const targetTasks = ['classification', 'regression'] as const;
 export type TargetTask = (typeof targetTasks)[number];
 
-/** What is done with a row that lacks a value: refused, filled (texts by the most frequent one) or left out. */
-export const missingPolicies = ['error', 'mean', 'median', 'drop'] as const;
-export type MissingPolicy = (typeof missingPolicies)[number];
+/** What is done with a row that lacks a value. */
+export const missingPolicies = {
+  error: { description: 'The upload is refused, naming the rows and columns.' },
+  mean: {
+    description: 'Filled with the mean of the column; texts with the most frequent one. Targets are never filled.',
+  },
+  median: { description: 'Filled with the median of the column; texts with the most frequent one.' },
+  drop: { description: 'The whole row is left out.' },
+} as const satisfies Record<string, { readonly description: string }>;
+export type MissingPolicy = keyof typeof missingPolicies;
 
 /** Statistics count the values that are there; those of a text column are about nothing and null. */
 export interface DatasetColumn {

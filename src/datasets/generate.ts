@@ -17,7 +17,7 @@ interface Draw {
   normal(i: number): number;
 }
 
-interface ToyDataset {
+export interface ToyDataset {
   readonly description: string;
   readonly formula: string;
   readonly default_rows: number;

@@ -64,6 +64,16 @@ export const catalog = z
     optimizers: z.array(plainEntry),
     learning_rate_schedules: z.array(plainEntry),
     metrics: z.array(metricEntry),
+    scalings: z
+      .array(described.extend({ formula: z.string() }))
+      .meta({ description: 'Of inputs and targets; fitted on the training rows, part of the model.' }),
+    toy_datasets: z
+      .array(entry.extend({ default_rows: z.int() }))
+      .meta({ description: 'Kinds of `POST /v1/datasets/generate`.' }),
+    upload_formats: z
+      .array(described.extend({ media_types: z.array(z.string()) }))
+      .meta({ description: 'Formats of `POST /v1/datasets`, by `Content-Type`.' }),
+    missing_policies: z.array(described).meta({ description: 'Values of `?missing=` of an upload.' }),
     bugs: z
       .array(z.strictObject({ name: z.string(), computes: z.string(), usual_line: z.string(), mending: z.string() }))
       .meta({

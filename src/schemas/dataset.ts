@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { limits } from '../config.ts';
 import { columnKinds, columnRoles, missingPolicies, targetTasks } from '../datasets/dataset.ts';
 import { toyDatasets } from '../datasets/generate.ts';
-import { listOf, queryInteger, timestamp } from './common.ts';
+import { listOf, names, queryInteger, timestamp } from './common.ts';
 import { optionShape } from './options.ts';
 
 const columnNames = (description: string, example: string) =>
@@ -24,7 +24,7 @@ export const uploadQuery = z.strictObject({
   ),
   ignore: columnNames('Columns to leave out, separated by commas.', 'id,comment'),
   categorical: columnNames('Columns whose numbers are names of things, separated by commas.', 'postcode'),
-  missing: z.enum(missingPolicies).default('error').meta({
+  missing: z.enum(names(missingPolicies)).default('error').meta({
     description:
       'Missing values (empty, NA, NaN, null or ?): an error, filled with the column’s mean or median (texts: the most frequent one), or the whole row left out, whatever the format: in JSON null or a key that is not there, in arrays NaN. Targets are never filled.',
   }),

@@ -9,6 +9,9 @@ const classScores = z
     recall: finiteOrNot,
     f1: finiteOrNot,
     support: z.int().meta({ description: 'Rows of this class.' }),
+    roc_auc: finiteOrNot.nullable().optional().meta({
+      description: 'Of this class against the rest, when `roc_auc` was asked for; null when it has all rows or none.',
+    }),
   })
   .meta({ id: 'ClassScores', description: 'How well one class is told from the others; 0/0 counts as 0.' });
 

@@ -1,5 +1,8 @@
 /** The catalog: every table of names as data, so that a client never has to guess a spelling, a default or a range. */
 import { type Limits, limitNames, limits as limitTable } from '../config.ts';
+import { missingPolicies } from '../datasets/dataset.ts';
+import { type DatasetFormat, formats } from '../datasets/formats.ts';
+import { type ToyDataset, toyDatasets } from '../datasets/generate.ts';
 import { type Activation, activations } from '../engine/activations.ts';
 import { precisions, reductions } from '../engine/definition.ts';
 import { initializers } from '../engine/initializers.ts';
@@ -14,6 +17,7 @@ import { errorCodes, errors, errorType, problemCodes } from '../errors.ts';
 import type { Catalog, CatalogOption } from '../schemas/catalog.ts';
 import { toWire } from '../schemas/common.ts';
 import { type Metric, metrics } from '../training/metrics.ts';
+import { type Scaling, scalings } from '../training/preprocessing.ts';
 import { allowedActions, jobStates, namesOf, stopReasons } from '../training/states.ts';
 import { runWarnings } from '../training/warnings.ts';
 import { jobLintRules } from './job-lint.ts';
@@ -97,6 +101,19 @@ export function createCatalog(limits: Limits): Catalog {
       better: metric.better,
       targets: [...metric.kinds],
     })),
+    scalings: list<Scaling, { description: string; formula: string }>(scalings, ({ formula, ...scaling }) => ({
+      ...description(scaling.description),
+      formula,
+    })),
+    toy_datasets: list<ToyDataset, Omit<Catalog['toy_datasets'][number], 'name'>>(toyDatasets, (toy) => ({
+      ...entryOf(toy),
+      default_rows: toy.default_rows,
+    })),
+    upload_formats: list<(typeof formats)[DatasetFormat], { description: string; media_types: string[] }>(
+      formats,
+      (format) => ({ ...description(format.description), media_types: [...format.media_types] }),
+    ),
+    missing_policies: list(missingPolicies, (policy) => description(policy.description)),
     bugs: list<Bug, Omit<Catalog['bugs'][number], 'name'>>(bugs, ({ computes, usual_line, mending }) => ({
       computes,
       usual_line,

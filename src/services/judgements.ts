@@ -14,7 +14,7 @@ export interface Judged {
 }
 
 export function wireJudgement(
-  { loss, metrics, confusion_matrix, rows }: Judgement & { readonly rows: number },
+  { loss, metrics, confusion_matrix, areas, rows }: Judgement & { readonly rows: number },
   { plan, target_kind, classes }: Judged,
 ): JudgementView {
   const names = classNames({ target_kind, output_size: plan.output_size }, classes) ?? [];
@@ -26,7 +26,12 @@ export function wireJudgement(
     confusion_matrix: confusion_matrix && {
       matrix: confusion_matrix.matrix.map((row) => [...row]),
       unclassified: confusion_matrix.unclassified,
-      per_class: confusion_matrix.per_class.map((scores, label) => ({ name: names[label], ...scores })),
+      per_class: confusion_matrix.per_class.map((scores, label) => ({
+        name: names[label],
+        ...scores,
+        // One output tells two classes apart by one curve.
+        ...(areas && { roc_auc: wire(areas.length === 1 ? areas[0] : areas[label]) }),
+      })),
     },
   };
 }

@@ -13,6 +13,8 @@ export interface Evaluation {
   /** By series; null where the rows leave it undefined. */
   readonly values: Readonly<Record<string, number | null>>;
   readonly confusion_matrix: ConfusionMatrix | null;
+  /** The area under the ROC curve of each output; null unless `roc_auc` was asked for. */
+  readonly areas: readonly (number | null)[] | null;
 }
 
 export interface EvaluationContext {
@@ -27,7 +29,7 @@ export interface EvaluationContext {
  */
 export function measure(backend: Backend, data: Data, context: EvaluationContext): Evaluation {
   const { metrics, preprocessing, target_kind } = context;
-  if (metrics.length === 0) return { values: {}, confusion_matrix: null };
+  if (metrics.length === 0) return { values: {}, confusion_matrix: null, areas: null };
   const { input_size, output_size, layers } = backend.plan;
   const collected = accumulate(metrics, {
     target_kind,
@@ -41,7 +43,7 @@ export function measure(backend: Backend, data: Data, context: EvaluationContext
     const targets = data.targets.subarray(from * targetColumns, to * targetColumns);
     collected.add(unscale(preprocessing.targets, outputs), unscale(preprocessing.targets, targets), to - from);
   }
-  return { values: collected.finish(), confusion_matrix: collected.confusionMatrix() };
+  return { values: collected.finish(), confusion_matrix: collected.confusionMatrix(), areas: collected.areas() };
 }
 
 /** How good a model is on rows. */
@@ -51,10 +53,11 @@ export interface Judgement {
   /** By series; null where the rows leave it undefined. */
   readonly metrics: Readonly<Record<string, number | null>>;
   readonly confusion_matrix: ConfusionMatrix | null;
+  readonly areas: Evaluation['areas'];
 }
 
 /** Mean loss and metrics; see {@link measure}. */
 export function judge(backend: Backend, data: Data, context: EvaluationContext): Judgement {
-  const { values, confusion_matrix } = measure(backend, data, context);
-  return { loss: backend.evaluate(data), metrics: values, confusion_matrix };
+  const { values, ...tables } = measure(backend, data, context);
+  return { loss: backend.evaluate(data), metrics: values, ...tables };
 }

@@ -226,6 +226,8 @@ export interface MetricAccumulator {
   finish(): Record<string, number | null>;
   /** The counts by class, when `confusion_matrix` was asked for. */
   confusionMatrix(): ConfusionMatrix | null;
+  /** The area of each output against the rest, when `roc_auc` was asked for; null where all rows are on one side. */
+  areas(): readonly (number | null)[] | null;
 }
 
 /**
@@ -257,6 +259,10 @@ export function accumulate(specs: readonly MetricSpec[], context: MetricContext)
     finish() {
       const numbers = measured.filter((metric) => metric.better !== 'none');
       return Object.fromEntries(numbers.map(({ series, value }) => [series, seen === 0 ? null : value()]));
+    },
+    areas() {
+      const ranks = [...shared.values()].find((sums) => sums instanceof RankSums);
+      return ranks === undefined ? null : ranks.areas();
     },
     confusionMatrix() {
       const counts = measured.find((metric) => metric.better === 'none')?.sums;

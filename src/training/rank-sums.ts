@@ -7,6 +7,8 @@ export class RankSums {
   readonly #context: MetricContext;
   readonly #scores: Float64Array[] = [];
   readonly #positive: Uint8Array[] = [];
+  /** Known until rows are added. */
+  #areas: readonly (number | null)[] | null = null;
 
   constructor(context: MetricContext) {
     this.#context = context;
@@ -14,6 +16,7 @@ export class RankSums {
 
   add(outputs: FloatArray, targets: FloatArray, rows: number): void {
     const { output_size } = this.#context;
+    this.#areas = null;
     const positive = new Uint8Array(rows * output_size);
     if (excludesOthers(this.#context)) {
       for (let row = 0; row < rows; row += 1) {
@@ -34,10 +37,11 @@ export class RankSums {
   }
 
   /** Of each output; null where all rows are on one side. */
-  areas(): (number | null)[] {
-    return Array.from({ length: this.#context.output_size }, (_, output) =>
+  areas(): readonly (number | null)[] {
+    this.#areas ??= Array.from({ length: this.#context.output_size }, (_, output) =>
       areaUnderCurve(this.#scoresOf(output, 1), this.#scoresOf(output, 0)),
     );
+    return this.#areas;
   }
 
   /** The scores of one output on one side, ascending, NaN last. */

@@ -1,5 +1,8 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { limitNames, limits } from '../../src/config.ts';
+import { missingPolicies } from '../../src/datasets/dataset.ts';
+import { formats } from '../../src/datasets/formats.ts';
+import { toyDatasets } from '../../src/datasets/generate.ts';
 import { activations } from '../../src/engine/activations.ts';
 import { initializers } from '../../src/engine/initializers.ts';
 import { losses } from '../../src/engine/losses.ts';
@@ -9,6 +12,7 @@ import { schedules } from '../../src/engine/schedules.ts';
 import { errorCodes, errors } from '../../src/errors.ts';
 import { type Catalog, catalog } from '../../src/schemas/catalog.ts';
 import { metrics } from '../../src/training/metrics.ts';
+import { scalings } from '../../src/training/preprocessing.ts';
 import { jobStates } from '../../src/training/states.ts';
 import { useApp } from '../support/app.ts';
 
@@ -33,6 +37,10 @@ describe('the catalog', () => {
     expect(named(body.optimizers)).toEqual(Object.keys(optimizers));
     expect(named(body.learning_rate_schedules)).toEqual(Object.keys(schedules));
     expect(named(body.metrics)).toEqual(Object.keys(metrics));
+    expect(named(body.scalings)).toEqual(Object.keys(scalings));
+    expect(named(body.toy_datasets)).toEqual(Object.keys(toyDatasets));
+    expect(named(body.upload_formats)).toEqual(Object.keys(formats));
+    expect(named(body.missing_policies)).toEqual(Object.keys(missingPolicies));
     expect(named(body.bugs)).toEqual(bugNames);
     expect(named(body.states)).toEqual(Object.keys(jobStates));
     expect(body.errors.map(({ code }) => code)).toEqual(errorCodes);

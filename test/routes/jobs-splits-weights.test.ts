@@ -45,6 +45,18 @@ describe('a job with test rows', () => {
     const oneClass = await train(running, { ...job, test: { rows: [0, 3] }, metrics: ['roc_auc'] });
     expect(oneClass.test!.metrics).toEqual({ roc_auc: null });
     expect((await train(running, job)).test).toBeNull();
+    const metrics = ['roc_auc', 'confusion_matrix', 'log_loss', { name: 'top_k_accuracy', k: 2 }];
+    const judged = await running.request.post(done.urls.evaluate).send({ dataset_id: dataset.id, metrics }).expect(200);
+    expect(evaluation.safeParse(judged.body).error).toBeUndefined();
+    expect(judged.body.metrics).toEqual({ roc_auc: 1, log_loss: expect.any(Number), top_2_accuracy: 1 });
+    expect(judged.body.confusion_matrix.per_class[0]).toEqual({
+      name: 'large',
+      precision: 1,
+      recall: 1,
+      f1: 1,
+      support: 10,
+      roc_auc: 1,
+    });
   });
 
   it('is measured with the best model where that is what the job keeps', async () => {

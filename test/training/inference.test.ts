@@ -78,7 +78,7 @@ describe('inference', () => {
       metrics: ['accuracy'],
     });
     const { validation_loss, accuracy } = points.at(-1)!.values;
-    expect(answer).toEqual({ loss: validation_loss, metrics: { accuracy }, confusion_matrix: null });
+    expect(answer).toEqual({ loss: validation_loss, metrics: { accuracy }, confusion_matrix: null, areas: null });
   });
 
   test('a question that cannot be answered is refused with a code, and the thread goes on to the next one', async () => {

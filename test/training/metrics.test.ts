@@ -176,6 +176,16 @@ describe('the area under the ROC curve', () => {
     expect(area([0.1, Number.NaN], [0, 1])).toBeNaN();
   });
 
+  it('of each class is that of the class against the rest', () => {
+    // Class 0 scores 0.8 and 0.3 against 0.6 0.2 0.1 0.1 (7 of 8 pairs in order); class 1 scores 0.3 and 0.7
+    // against 0.1 0.2 0.2 0.1 (8 of 8); class 2 scores 0.7 and 0.8 against 0.1 0.1 0.1 0.5 (8 of 8).
+    const collected = measureAll(['roc_auc'], labels(3), outputs3, labels3);
+    expect(collected.areas()).toEqual([7 / 8, 1, 1]);
+    expect(collected.finish()).toEqual({ roc_auc: (7 / 8 + 1 + 1) / 3 });
+    expect(measureAll(['roc_auc'], labels(3), outputs3.slice(0, 3), [0]).areas()).toEqual([null, null, null]);
+    expect(measureAll(['accuracy'], labels(3), outputs3, labels3).areas()).toBeNull();
+  });
+
   it('of several classes leaves out a class that no row or every row has', () => {
     const twoOfThree = [0.7, 0.2, 0.1, 0.3, 0.6, 0.1, 0.5, 0.4, 0.1];
     expect(measure('roc_auc', labels(3), twoOfThree, [0, 1, 0])).toBe(1);
