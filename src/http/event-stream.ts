@@ -36,10 +36,11 @@ export function sendEvents(
   request: FastifyRequest,
   reply: FastifyReply,
   events: AsyncIterable<SentEvent | null>,
+  stalled_ms = stalledMs,
 ): FastifyReply {
   const { socket } = request.raw;
   const cutOff = () => socket.destroy();
-  socket.setTimeout(stalledMs, cutOff);
+  socket.setTimeout(stalled_ms, cutOff);
   const texts = (async function* () {
     try {
       yield ': connected\n\n';

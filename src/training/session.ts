@@ -111,14 +111,20 @@ export class Session {
     return this.#run.runtime_seconds >= limit ? this.#succeed('max_runtime') : null;
   }
 
-  /** The request is put down first: one that arrives with the next message raises it again. */
+  /**
+   * The request is put down first: one that arrives with the next message raises it again. The answer goes out at once,
+   * unless nothing has been trained since the last report: without steps there is no speed to report.
+   */
   #readMessages(): void {
+    let hasNews = false;
     Atomics.compareExchange(this.#link.control, control.request, requests.read_messages, requests.none);
     for (let message = this.#link.receive(); message !== undefined; message = this.#link.receive()) {
       if (message.type === 'change_learning_rate') {
         this.#buffer.note(this.#run.changeLearningRate(message.learning_rate));
+        hasNews = true;
       }
     }
+    if (hasNews && this.#run.cursor.step > this.#reportedStep) this.#flush();
   }
 
   #rest(reason: 'pause' | 'release', kind: 'paused' | 'released'): RunEnd {

@@ -6,6 +6,7 @@ import {
   type FromWorker,
   type RunSettings,
   raiseRequest,
+  reportedSteps,
   requests,
   type ToWorker,
 } from '../../src/training/protocol.ts';
@@ -20,14 +21,18 @@ interface Scene {
   readonly tick?: number;
   readonly messages?: ToWorker[];
   readonly before?: (cells: Int32Array) => void;
+  readonly cells?: Int32Array<SharedArrayBuffer>;
+  /** Called whenever the clock is read, with the steps that are done. */
+  readonly atStep?: (step: number) => void;
 }
 
 /** A clock by which the first block takes as long as a block should, so that none is ever longer than a step. */
 const oneStepPerBlock = 20;
 
 /** Carries a run out in this thread, with a clock of its own and an owner who acknowledges at once. */
-function play({ request, settings, tick = 0, messages = [], before = () => {} }: Scene) {
-  const cells = createControl();
+function play(scene: Scene) {
+  const { request, settings, tick = 0, messages = [], before = () => {}, atStep = () => {} } = scene;
+  const cells = scene.cells ?? createControl();
   const sent: FromWorker[] = [];
   let time = 0;
   before(cells);
@@ -44,6 +49,7 @@ function play({ request, settings, tick = 0, messages = [], before = () => {} }:
       receive: () => messages.shift(),
       now: () => {
         time += tick;
+        atStep(reportedSteps(cells));
         return time;
       },
     },
@@ -99,6 +105,25 @@ describe('a session', () => {
       { type: 'learning_rate_changed', step: 1, learning_rate: 0.25 },
     ]);
     expect(progress[0].steps.learning_rates).toEqual(Float64Array.of(0.25));
+  });
+
+  test('reports a changed learning rate at once, not with the next report', () => {
+    const cells = createControl();
+    let isAsked = false;
+    const { progress } = play({
+      cells,
+      tick: oneStepPerBlock,
+      settings: { progress_interval_ms: 10_000 },
+      messages: [{ type: 'change_learning_rate', learning_rate: 0.25 }],
+      atStep: (step) => {
+        if (step < 2 || isAsked) return;
+        isAsked = true;
+        raiseRequest(cells, 'read_messages');
+      },
+    });
+    const [first, rest] = progress;
+    expect(first.notes.at(-1)).toEqual({ type: 'learning_rate_changed', step: 3, learning_rate: 0.25 });
+    expect([first.steps.losses.length, rest.steps.losses.length]).toEqual([2, 10]);
   });
 
   test('reads a message that came together with a pause, so that the change is in the checkpoint', () => {
