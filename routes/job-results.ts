@@ -101,7 +101,8 @@ export const jobResultRoutes: Routes = async (app, { services }) => {
         operationId: 'listCheckpoints',
         tags,
         summary: 'List checkpoints',
-        description: 'The points from which the job can go on and at which its parameters can be read, newest first.',
+        description:
+          'The points from which the job can go on and at which its parameters can be read, newest first. Kept are the newest two, that of the best epoch if one was taken there, those of `checkpoint.every_epochs` (evenly spread when they are more than 64), and the first of every doubling of the steps.',
         params,
         response: { 200: checkpointList },
         responseDocs: { 200: { examples: answers.checkpoints } },

@@ -161,7 +161,7 @@ export class JobRun {
       set: { ...this.live, best: wireBest(report.best) },
       points: this.#points(),
       checkpoints: [{ ...record, sha256: Buffer.from(report.bytes.subarray(-32)).toString('hex'), size }],
-      drop_checkpoints: droppedSteps(stored, report, this.#every),
+      drop_checkpoints: droppedSteps(stored, report, { every_epochs: this.#every, best_step: report.best?.step }),
       events: [
         ...this.#notes,
         { type: 'checkpoint', data: { step: report.step, epoch: report.epoch, reason: report.reason } },

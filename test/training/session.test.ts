@@ -88,6 +88,21 @@ describe('a session', () => {
     ]);
   });
 
+  test('by its defaults saves at least every three seconds of training, and at the end', () => {
+    // By this clock a step takes three readings: 60 ms.
+    const { checkpoints } = play({ tick: oneStepPerBlock, request: { epochs: 100 } });
+    const gaps = checkpoints.map(({ step }, index) => 60 * (step - (checkpoints[index - 1]?.step ?? 0)));
+    expect(checkpoints.at(-1)).toMatchObject({ reason: 'end', step: 300 });
+    expect(checkpoints.length).toBeGreaterThan(5);
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(3000 + 60);
+  });
+
+  test.each(['pause', 'release'] as const)('saves at the next step when it is asked to %s', (asked) => {
+    const { checkpoints, end } = play({ before: (cells) => raiseRequest(cells, asked) });
+    expect(checkpoints.map(({ reason, step }) => [reason, step])).toEqual([[asked, 0]]);
+    expect(end).toMatchObject({ kind: asked === 'pause' ? 'paused' : 'released', cursor: { step: 0 } });
+  });
+
   test('ends at the time limit, which counts training and not the reports', () => {
     // Each step takes one tick of 20 ms between the two readings around it: 40 ms are not enough, 60 ms are too many.
     const { end } = play({ tick: oneStepPerBlock, request: { limits: { max_runtime_seconds: 0.05 } } });
