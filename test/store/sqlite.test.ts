@@ -131,6 +131,27 @@ describe('the data directory', () => {
     await driver.close();
   });
 
+  it('is written without holding up the event loop, however long a statement takes', async () => {
+    const driver = openSqlite(data_dir);
+    let turns = 0;
+    let done = false;
+    const count = () => {
+      turns += 1;
+      if (!done) setImmediate(count);
+    };
+    setImmediate(count);
+    const [row] = await driver.transaction((sql) =>
+      sql.query(
+        'with recursive c (n) as (select 1 union all select n + 1 from c where n < 300000) select max(n) as n from c',
+      ),
+    );
+    done = true;
+    expect(row?.n).toBe(300_000);
+    // A single statement on this thread would have left no turn between its start and its end.
+    expect(turns).toBeGreaterThan(5);
+    await driver.close();
+  });
+
   it('that is a file is a storage error', async () => {
     const file = join(data_dir, 'file');
     await writeFile(file, '');

@@ -1,17 +1,11 @@
 /** The embedded database: node:sqlite in a data directory that belongs to one process. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
-import {
-  checkParameters,
-  type Dialect,
-  type Driver,
-  type Queryable,
-  type Row,
-  type SqlValue,
-  systemErrorCode,
-} from '../driver.ts';
-import { StoreError, type StoreErrorCode } from '../store.ts';
+import { DatabaseSync } from 'node:sqlite';
+import { checkParameters, type Dialect, type Driver, type Queryable, type Row, type SqlValue } from '../driver.ts';
+import { StoreError } from '../store.ts';
+import { type Connection, connect, guarded, storageError } from './sqlite-connection.ts';
+import { Writer } from './sqlite-writer.ts';
 
 const dialect: Dialect = {
   text: 'text',
@@ -24,84 +18,22 @@ const dialect: Dialect = {
   lockName: null,
 };
 
-/** Prepared statements kept per connection; the store has fewer, but some vary with the columns that change. */
-const statementsKept = 256;
-
-/** Primary result codes of https://www.sqlite.org/rescode.html. */
-const resultCodes: Readonly<Record<number, StoreErrorCode>> = {
-  5: 'storage_busy',
-  6: 'storage_busy',
-  13: 'storage_full',
-};
-
-function storageError(error: unknown): StoreError {
-  const code = error instanceof Error && 'errcode' in error ? resultCodes[Number(error.errcode) & 0xff] : undefined;
-  const message = error instanceof Error ? error.message : String(error);
-  return new StoreError(code ?? systemErrorCode(error), `SQLite: ${message}`, { cause: error });
-}
-
-function guarded<T>(call: () => T): T {
-  try {
-    return call();
-  } catch (error) {
-    throw storageError(error);
-  }
-}
-
-/** One connection with its prepared statements. The calls are synchronous; the promises are for the interface. */
-class Connection implements Queryable {
-  readonly #database: DatabaseSync;
-  readonly #statements = new Map<string, StatementSync>();
-
-  constructor(database: DatabaseSync) {
-    this.#database = database;
-  }
-
-  async query(sql: string, parameters: readonly SqlValue[] = []): Promise<Row[]> {
-    checkParameters(parameters);
-    return guarded(() => this.#prepare(sql).all(...(parameters as SQLInputValue[])) as Row[]);
-  }
-
-  exec(sql: string): void {
-    guarded(() => this.#database.exec(sql));
-  }
-
-  get inTransaction(): boolean {
-    return this.#database.isTransaction;
-  }
-
-  close(): void {
-    this.#statements.clear();
-    this.#database.close();
-  }
-
-  #prepare(sql: string): StatementSync {
-    const known = this.#statements.get(sql);
-    if (known !== undefined) return known;
-    // `$1` is a name to SQLite, `?1` a position.
-    const statement = this.#database.prepare(sql.replaceAll(/\$(\d+)/g, '?$1'));
-    const oldest = this.#statements.keys().next();
-    if (this.#statements.size >= statementsKept && !oldest.done) this.#statements.delete(oldest.value);
-    this.#statements.set(sql, statement);
-    return statement;
-  }
-}
-
 class SqliteDriver implements Driver {
   readonly dialect = dialect;
   readonly #lock: DatabaseSync;
-  readonly #writer: Connection;
-  /** A connection of its own, so that reads never see a transaction that is under way. */
+  readonly #writer: Writer;
+  /** A connection of its own, so that reads never see a transaction that is under way and never wait for the disk to sync. */
   readonly #reader: Connection;
   #lastTransaction: Promise<unknown> = Promise.resolve();
 
-  constructor(lock: DatabaseSync, writer: Connection, reader: Connection) {
+  constructor(lock: DatabaseSync, writer: Writer, reader: Connection) {
     this.#lock = lock;
     this.#writer = writer;
     this.#reader = reader;
   }
 
-  query(sql: string, parameters?: readonly SqlValue[]): Promise<Row[]> {
+  async query(sql: string, parameters: readonly SqlValue[] = []): Promise<Row[]> {
+    checkParameters(parameters);
     return this.#reader.query(sql, parameters);
   }
 
@@ -115,19 +47,23 @@ class SqliteDriver implements Driver {
   async close(): Promise<void> {
     await this.#lastTransaction;
     this.#reader.close();
-    this.#writer.close();
-    this.#lock.close();
+    await this.#writer.close().finally(() => this.#lock.close());
   }
 
   async #run<T>(work: (sql: Queryable) => Promise<T>): Promise<T> {
-    this.#writer.exec('begin immediate');
+    await this.#writer.query('begin immediate');
     try {
-      const result = await work(this.#writer);
-      this.#writer.exec('commit');
+      const result = await work({
+        query: async (sql, parameters = []) => {
+          checkParameters(parameters);
+          return this.#writer.query(sql, parameters);
+        },
+      });
+      await this.#writer.query('commit');
       return result;
     } finally {
       // Still open: `work` threw, or the commit failed. A full disk may have rolled it back already.
-      if (this.#writer.inTransaction) this.#writer.exec('rollback');
+      if (this.#writer.inTransaction) await this.#writer.query('rollback');
     }
   }
 }
@@ -146,11 +82,8 @@ function lockDirectory(directory: string): DatabaseSync {
   }
 }
 
-function connect(path: string, readOnly: boolean): Connection {
-  const connection = new Connection(guarded(() => new DatabaseSync(path, { timeout: 5_000, readOnly })));
-  if (!readOnly) connection.exec('pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on');
-  return connection;
-}
+/** What makes a commit last: each waits until the write-ahead log is on the disk. */
+const setup = 'pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on';
 
 /**
  * Opens the database of a data directory, which is made when it is missing.
@@ -161,8 +94,12 @@ export function openSqlite(directory: string): Driver {
   const lock = lockDirectory(directory);
   try {
     const path = join(directory, 'trainyard.db');
-    const writer = connect(path, false);
-    return new SqliteDriver(lock, writer, connect(path, true));
+    // The file is there, in the mode that lets one write while others read, before either opens it.
+    const first = connect(path, false);
+    first.exec(setup);
+    const reader = connect(path, true);
+    first.close();
+    return new SqliteDriver(lock, new Writer(path, setup), reader);
   } catch (error) {
     lock.close();
     throw error;
