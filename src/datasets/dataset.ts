@@ -113,11 +113,9 @@ export function targetForm(profile: UsedProfile, loss: LossSpec, outputSize: num
   return isText ? 'one_hot' : 'values';
 }
 
-/** The names of the features that a network sees, in order: the column's own, or `column=text` for each of its texts. */
-export function featureNames(columns: readonly UsedColumn[]): string[] {
-  return columns
-    .filter(({ role }) => role === 'input')
-    .flatMap(({ name, categories }) => categories?.map((text) => `${name}=${text}`) ?? [name]);
+/** The names of the features that a network sees of the input columns, in order: the column's own, or `column=text` for each of its texts. */
+export function featureNames(inputs: readonly Pick<DatasetColumn, 'name' | 'categories'>[]): string[] {
+  return inputs.flatMap(({ name, categories }) => categories?.map((text) => `${name}=${text}`) ?? [name]);
 }
 
 /** Number of features that a network sees. */

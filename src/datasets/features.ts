@@ -116,17 +116,24 @@ export class RowEncoder {
         putCell(values, at + i, { name: `feature ${i + 1}`, categories: null }, cell, i, report);
       });
     } else {
-      const names = this.#columns.map(({ name }) => name);
-      const listed = names.length > 20 ? `${names.length} columns` : `columns are ${names.join(', ')}`;
-      report('ragged_rows', ` has ${row.length} values; the ${listed}.`, null);
+      report('ragged_rows', ` has ${row.length} values; ${this.#listed()}.`, null);
     }
+  }
+
+  #listed(): string {
+    const names = this.#columns.map(({ name }) => name);
+    return names.length > 20 ? `there are ${names.length} columns` : `the columns are ${names.join(', ')}`;
   }
 
   #putObject(row: object, values: Float64Array, at: number, report: ReportFault): void {
     const given = row as Readonly<Record<string, unknown>>;
     for (const name of Object.keys(given)) {
       if (this.#names.has(name)) continue;
-      report('unknown_field', ` has ${JSON.stringify(name)}, which is not a column of the training data.`, name);
+      report(
+        'unknown_field',
+        ` has ${JSON.stringify(name)}, which is not a column of the training data; ${this.#listed()}.`,
+        name,
+      );
     }
     this.#columns.forEach((column, i) => {
       const cell = Object.hasOwn(given, column.name) ? given[column.name] : undefined;

@@ -68,11 +68,10 @@ export const evaluateInput = z
   .strictObject({
     data: inlineData.optional(),
     dataset_id: z.string().min(1).optional(),
-    metrics: z
-      .array(metric)
-      .max(32)
-      .optional()
-      .meta({ description: 'Default: those that make sense for the targets, and the confusion matrix.' }),
+    metrics: z.array(metric).max(32).optional().meta({
+      description:
+        'Default: for classes accuracy, precision, recall, F1 and the confusion matrix; for numbers RMSE, MAE and R².',
+    }),
   })
   .check(exactlyOne(['dataset_id', 'data']))
   .meta({ id: 'EvaluateInput', description: 'Rows whose truth is known.' });

@@ -1,4 +1,5 @@
 /** Whether rows fit a network: their widths, and the domain of its loss. Every problem has a pointer to the row or cell. */
+import { featureNames } from '../datasets/dataset.ts';
 import type { Features } from '../datasets/features.ts';
 import type { Plan } from '../engine/backend.ts';
 import { contains, type Interval } from '../engine/interval.ts';
@@ -21,6 +22,47 @@ const maxProblems = 10;
 /** How far the sum of a row of probabilities may be from 1: the rounding of inputs written with six digits. */
 const sumTolerance = 1e-5;
 
+/**
+ * Rows given inline or by the id of a data set, which says what is wrong in its own terms.
+ * @param place where `data` or `dataset_id` stands in the body: empty, or `/validation`
+ */
+export function sourceProblems(rows: LabelledRows, plan: Plan, place: string): Problem[] {
+  if (rows.features === undefined) return dataProblems(rows, plan, `${place}/data`);
+  return datasetProblems(rows, rows.features, plan, `${place}/dataset_id`);
+}
+
+function datasetProblems(
+  { inputs, targets }: LabelledRows,
+  features: Features,
+  plan: Plan,
+  pointer: string,
+): Problem[] {
+  const problems: Problem[] = [];
+  const mismatch = (detail: string) => problems.push({ pointer, code: 'width_mismatch', detail });
+  if (inputs.columns !== plan.input_size) {
+    const names = featureNames(features.columns);
+    mismatch(`The data set has ${counted(names, 'feature')}, but the network has input_size ${plan.input_size}.`);
+  }
+  const { classes } = features;
+  const isSparse = plan.loss.entry.target_domain.kind === 'label';
+  const tooMany = isSparse ? (classes?.length ?? 0) > plan.output_size : targets.columns !== plan.output_size;
+  if (classes !== null && tooMany) {
+    const units = `the output layer has ${plan.output_size} and needs ${classes.length} units`;
+    mismatch(`The data set has ${counted(classes, 'class')}: ${units}.`);
+    return problems;
+  }
+  // One row tells what is wrong with a column.
+  const [fault] = targetProblems(targets, plan, pointer);
+  return fault === undefined ? problems : [...problems, { ...fault, pointer }];
+}
+
+/** `3 classes (a, b, c)`; long lists are cut. */
+function counted(names: readonly string[], what: string): string {
+  const plural = what.endsWith('s') ? `${what}es` : `${what}s`;
+  const listed = names.length > 8 ? `${names.slice(0, 8).join(', ')}, …` : names.join(', ');
+  return `${names.length} ${names.length === 1 ? what : plural} (${listed})`;
+}
+
 /** @param pointer where `{inputs, targets}` stands in the body */
 export function dataProblems({ inputs, targets }: LabelledRows, plan: Plan, pointer: string): Problem[] {
   return [...inputProblems(inputs, plan, `${pointer}/inputs`), ...targetProblems(targets, plan, `${pointer}/targets`)];
@@ -37,7 +79,9 @@ function targetProblems(targets: Matrix, plan: Plan, pointer: string): Problem[]
   const columns = domain.kind === 'label' ? 1 : plan.output_size;
   if (targets.columns !== columns) {
     const wanted =
-      domain.kind === 'label' ? `${plan.loss.name} takes one label per row` : `the network has ${columns} outputs`;
+      domain.kind === 'label'
+        ? `${plan.loss.name} takes one label per row`
+        : `the network has ${columns} ${columns === 1 ? 'output' : 'outputs'}`;
     const detail = `Row 0 has ${count(targets.columns)}, but ${wanted}.`;
     return [{ pointer: `${pointer}/0`, code: 'width_mismatch', detail }];
   }

@@ -285,7 +285,7 @@ function profileView(profile: DatasetProfile): DatasetProfileView {
   return {
     ...detailsOf(profile),
     rows: profile.rows,
-    features: featureNames(profile.columns),
+    features: featureNames(profile.columns.filter(({ role }) => role === 'input')),
     imbalance: counts.length === 0 ? null : Math.max(...counts) / Math.min(...counts),
   };
 }

@@ -12,7 +12,7 @@ import type { Store } from '../store/store.ts';
 import { metricProblem, seriesName } from '../training/metrics.ts';
 import { partSize } from '../training/split.ts';
 import { targetKind } from '../training/target-kind.ts';
-import { dataProblems, type LabelledRows } from './data-checks.ts';
+import { type LabelledRows, sourceProblems } from './data-checks.ts';
 import { digestOfArrays } from './digest.ts';
 import { type AdmittedJob, arraysOf, keptRequest } from './job-request.ts';
 import { type DatasetSource, findInitial, findRows, type ModelSource, missing } from './job-sources.ts';
@@ -140,9 +140,8 @@ function monitorProblems(input: JobInput): Problem[] {
 /** What network, rows and training options say about each other. */
 function fitProblems(input: JobInput, planned: Plan, data: LabelledRows, validation: LabelledRows | null): Problem[] {
   const found = [
-    ...(input.data === undefined ? [] : dataProblems(data, planned, '/data')),
-    ...(input.dataset_id === undefined ? [] : dataProblems(data, planned, '/dataset_id').map(atPointer('/dataset_id'))),
-    ...(validation === null ? [] : dataProblems(validation, planned, '/validation/data')),
+    ...sourceProblems(data, planned, ''),
+    ...(validation === null ? [] : sourceProblems(validation, planned, '/validation')),
     ...featureProblems(data.features, validation?.features, '/validation/dataset_id'),
     ...splitProblems(input, data),
     ...weightProblems(input, planned, data),
@@ -162,11 +161,6 @@ export function featureProblems(
   const reason = trained === undefined || other === undefined ? null : featureMismatch(trained, other);
   return reason === null ? [] : [{ pointer, code: 'invalid', detail: reason }];
 }
-
-/** A problem inside a stored data set points to the field that names the set. */
-const atPointer =
-  (pointer: string) =>
-  (problem: Problem): Problem => ({ ...problem, pointer });
 
 function bugProblems({ simulate_bug: name }: JobInput, planned: Plan): Problem[] {
   if (name === undefined) return [];

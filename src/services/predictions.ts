@@ -8,7 +8,7 @@ import type { EvaluateInput, Evaluation } from '../schemas/prediction.ts';
 import { decisions } from '../training/decisions.ts';
 import { type MetricSpec, metricProblem, usualMetrics } from '../training/metrics.ts';
 import type { TrainingPool } from '../training/pool.ts';
-import { dataProblems, inputProblems } from './data-checks.ts';
+import { inputProblems, sourceProblems } from './data-checks.ts';
 import { featureProblems } from './job-admission.ts';
 import { bugMark, type KeptRequest } from './job-request.ts';
 import { type DatasetSource, findRows } from './job-sources.ts';
@@ -68,7 +68,7 @@ export async function evaluate(context: PredictionContext, job_id: string, input
   const data = await findRows(input, '', { planned: found.plan, sources: context, problems, weights });
   if (data !== null) {
     problems.push(...featureProblems(features, data.features, '/dataset_id'));
-    problems.push(...dataProblems(data, found.plan, input.data === undefined ? '/dataset_id' : '/data'));
+    problems.push(...sourceProblems(data, found.plan, ''));
   }
   const { specs, problems: unfit } = chosenMetrics(input.metrics, found);
   refuse([...problems, ...unfit]);

@@ -164,11 +164,14 @@ export type MetricName = keyof typeof metrics;
 /** A name, or `{"name": "top_k_accuracy", "k": 3}`. */
 export type MetricSpec = Spec<typeof metrics>;
 
-/** What is measured when nothing is named: those of these that make sense for the targets. */
-const usual: readonly MetricName[] = ['accuracy', 'precision', 'recall', 'f1', 'confusion_matrix', 'rmse', 'mae', 'r2'];
+const usualOfClasses: readonly MetricName[] = ['accuracy', 'precision', 'recall', 'f1', 'confusion_matrix'];
+const usualOfValues: readonly MetricName[] = ['rmse', 'mae', 'r2'];
 
-export const usualMetrics = (context: MetricContext): MetricName[] =>
-  usual.filter((name) => metricProblem(name, context) === null);
+/** What is measured when nothing is named. */
+export function usualMetrics(context: MetricContext): MetricName[] {
+  const usual = context.target_kind === 'values' ? usualOfValues : usualOfClasses;
+  return usual.filter((name) => metricProblem(name, context) === null);
+}
 
 /** Most classes that a confusion matrix is made for: it holds classes² numbers. */
 export const maxConfusionClasses = 1000;

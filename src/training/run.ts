@@ -8,7 +8,7 @@ import { type DivergencePlace, describeDivergence } from './divergence.ts';
 import { EpochColumns, joinEpochs } from './epoch-points.ts';
 import { judge, measure } from './evaluation.ts';
 import type { Frame } from './layer-statistics.ts';
-import { usualMetrics } from './metrics.ts';
+import { seriesName, usualMetrics } from './metrics.ts';
 import { isReached, Monitor, type Watch, watchOf } from './monitor.ts';
 import { type PreparedData, prepareData } from './prepare.ts';
 import { LearningRates } from './rates.ts';
@@ -208,12 +208,13 @@ export class Run {
     return modelOf(this.checkpoint());
   }
 
-  /** The model of `result` on the test rows: what was asked for as metrics, or what makes sense; null without test rows. */
+  /** The model of `result` on the test rows: by the job's metrics and the usual ones; null without test rows. */
   test(): TestReport | null {
     const { test: data, preprocessing, target_kind } = this.#prepared;
     if (data === null) return null;
     const usual = usualMetrics({ target_kind, output_size: this.plan.output_size });
-    const metrics = this.#request.metrics.length === 0 ? usual : this.#request.metrics;
+    const asked = this.#request.metrics.filter((spec) => !usual.some((name) => name === seriesName(spec)));
+    const metrics = [...usual, ...asked];
     const state = this.#backend.state();
     this.#backend.restore({ ...state, ...this.#bestModel });
     const judgement = judge(this.#backend, data, { metrics, preprocessing, target_kind });

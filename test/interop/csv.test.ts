@@ -204,6 +204,16 @@ describe('malformed text', () => {
     },
   );
 
+  it.each(['', '"'])('refuses a single field of 50 MB after its first megabytes: %j…', (quote) => {
+    let taken = 0;
+    const megabytes = function* () {
+      yield new TextEncoder().encode(`a,b\n1,${quote}`);
+      for (; taken < 50; taken += 1) yield new Uint8Array(10 ** 6).fill(0x78);
+    };
+    expect(() => [...readCsv(megabytes())]).toThrow('longer than 1048576 bytes');
+    expect(taken).toBeLessThan(3);
+  });
+
   it('refuses more columns than are allowed, also 100,000', () => {
     expect(failure('a,b,c\n', { max_columns: 2 }).message).toBe('there are more than 2 columns');
     expect(failure(`${'x,'.repeat(100_000)}x\n`, { max_columns: 65_536 }).message).toContain('more than 65536 columns');

@@ -61,6 +61,32 @@ describe('a job on a stored data set', () => {
     ]);
   });
 
+  it('is refused in the words of the data set when it does not fit the network', async () => {
+    const dataset = await upload(csv);
+    const faults = async (body: object) => {
+      const answer = await running.request.post('/v1/jobs').send({ ...options, dataset_id: dataset.id, ...body });
+      return answer.body.errors.map(({ pointer, detail }: Record<string, string>) => [pointer, detail]);
+    };
+    const three = 'The data set has 3 features (size, colour=blue, colour=red), but the network has input_size 2.';
+    const classes = 'The data set has 2 classes (large, small): the output layer has 1 and needs 2 units.';
+    expect(
+      await faults({ network: { ...network, input_size: 2, layers: [{ units: 1, activation: 'softmax' }] } }),
+    ).toEqual([
+      ['/dataset_id', three],
+      ['/dataset_id', classes],
+    ]);
+    const validation = { dataset_id: (await upload('size,kind\n1,small\n2,large\n')).id };
+    expect((await faults({ validation }))[0]).toEqual([
+      '/validation/dataset_id',
+      'The data set has 1 feature (size), but the network has input_size 3.',
+    ]);
+    const poisson = { ...network, layers: [{ units: 1, activation: 'softplus' }], loss: 'poisson' };
+    const negative = await upload('size,colour,y\n1,red,0.5\n2,blue,-1.5\n3,red,-2.5\n');
+    expect(await faults({ network: poisson, dataset_id: negative.id, metrics: [] })).toEqual([
+      ['/dataset_id', expect.stringContaining('Row 1: poisson needs')],
+    ]);
+  });
+
   it('gives two classes on one unit their names', async () => {
     const dataset = await upload(csv);
     const layers = [{ units: 1, activation: 'sigmoid' }];
