@@ -19,6 +19,7 @@ const summary = {
   best: { monitor: 'loss', value: 0.65, epoch: 3, step: 3 },
   error: null,
   warnings: [],
+  parent: null,
   simulate_bug: null,
   backend: 'wasm',
   threads: 1,
@@ -39,6 +40,7 @@ const summary = {
     events: `${self}/events`,
     predict: `${self}/predict`,
     evaluate: `${self}/evaluate`,
+    diagnosis: `${self}/diagnosis`,
     webhooks: `${self}/webhooks`,
   },
 };

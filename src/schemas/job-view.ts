@@ -8,7 +8,7 @@ import { judgementShape } from './judgement.ts';
 
 export const jobState = z.enum(names(jobStates)).meta({ id: 'JobState', description: described(jobStates) });
 
-const stopReason = z.enum(names(stopReasons)).meta({ id: 'StopReason', description: described(stopReasons) });
+export const stopReason = z.enum(names(stopReasons)).meta({ id: 'StopReason', description: described(stopReasons) });
 
 export const jobAction = z.enum(names(jobActions)).meta({ id: 'JobAction', description: described(jobActions) });
 
@@ -63,6 +63,7 @@ const urls = z
     events: z.string(),
     predict: z.string(),
     evaluate: z.string(),
+    diagnosis: z.string(),
     webhooks: z.string(),
   })
   .meta({ id: 'JobUrls', description: 'Where the rest of the job is.' });
@@ -87,6 +88,14 @@ const summaryShape = {
   warnings: z.array(jobWarning).meta({
     description: 'What looked wrong when the job was created, then what looks wrong while it trains, each once.',
   }),
+  parent: z
+    .strictObject({
+      job_id: z.string(),
+      step: z.int().meta({ description: 'Its checkpoint that this job begins with; 0: its own start.' }),
+      fix: z.string().meta({ description: 'The fix of its diagnosis that was applied.' }),
+    })
+    .nullable()
+    .meta({ id: 'JobParent', description: 'The job that this one was forked from; null for the others.' }),
   simulate_bug: z
     .string()
     .nullable()

@@ -38,8 +38,9 @@ export const replayReport = z
     from_step: z.int().meta({ description: 'The checkpoint that was begun with; 0: the initial parameters.' }),
     steps: z.int().meta({ description: 'Steps that were trained again.' }),
     compared: z.int().meta({ description: 'Steps whose loss was compared with the recorded one.' }),
-    bit_identical: z.boolean().meta({
-      description: 'Whether all of these were equal to the last bit; false on a machine that computes otherwise.',
+    bit_identical: z.boolean().nullable().meta({
+      description:
+        'Whether all of these were equal to the last bit; false on a machine that computes otherwise, null where there was nothing to compare.',
     }),
   })
   .meta({ id: 'ReplayReport', description: 'How the numbers were computed again, and that they are the same.' });

@@ -68,16 +68,32 @@ export async function createJob(
   { key, reuse = false }: CreationOptions,
 ): Promise<CreatedJob> {
   const { store, now } = context;
-  const claim = key === undefined ? undefined : { key, body_sha256: digestOf(input) };
-  if (claim !== undefined) {
-    const known = await store.idempotency.find({ ...claim, scope }, now());
-    if (known !== undefined) return repeated(known);
-  }
+  const claim = key === undefined ? undefined : { key, scope, body_sha256: digestOf(input) };
+  const known = claim && (await store.idempotency.find(claim, now()));
+  if (known !== undefined) return repeated(known);
   // Under a key of its own, the client will look for this very job; webhooks tell of this one.
   const mayReuse = reuse && input.external_id === undefined && input.webhooks.length === 0;
   const outcome = await insert(context, await admit(input, context), claim, mayReuse ? reusable : undefined);
   if (outcome.outcome === 'run_exists') return reused(context, outcome.record, claim);
   if (outcome.outcome === 'external_id_taken') throw taken(outcome.record, 'has this external_id');
+  return answerOf(outcome, context.limits);
+}
+
+/**
+ * Creates a job that is made from something else than a body of `POST /v1/jobs`.
+ * @param request where it was asked for, and with what
+ */
+export async function createFork(
+  context: CreationContext,
+  request: { readonly scope: string; readonly body: object; readonly key: string | undefined },
+  prepare: () => Promise<AdmittedJob>,
+): Promise<CreatedJob> {
+  const { scope, body, key } = request;
+  const claim = key === undefined ? undefined : { key, scope, body_sha256: digestOf(body) };
+  const known = claim && (await context.store.idempotency.find(claim, context.now()));
+  if (known !== undefined) return repeated(known);
+  const outcome = await insert(context, await prepare(), claim);
+  if ('record' in outcome) throw taken(outcome.record, 'has this external_id');
   return answerOf(outcome, context.limits);
 }
 
@@ -135,6 +151,8 @@ async function reused(
 /** What identifies a request that may come twice. */
 interface RequestClaim {
   readonly key: string;
+  /** Method and path. */
+  readonly scope: string;
   readonly body_sha256: string;
 }
 
@@ -170,7 +188,7 @@ async function insert(
 
 function claimOf(claim: RequestClaim, { id, status, body }: CreatedJob, created_at: number): IdempotencyClaim {
   const answer = { status, headers: { location: urlsOf(id).self }, body };
-  return { ...claim, scope, answer, created_at, expires_at: created_at + keyLifetimeMs };
+  return { ...claim, answer, created_at, expires_at: created_at + keyLifetimeMs };
 }
 
 /** The record, with its numbers already in a blob: a job that is acknowledged can always be trained. */

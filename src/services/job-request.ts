@@ -40,6 +40,8 @@ export interface KeptRequest extends Omit<JobInput, Elsewhere> {
     | { readonly job_id: string; readonly step: number }
     | { readonly given: true }
     | undefined;
+  /** The job that this one was made from, and the fix of its diagnosis that was applied. */
+  readonly forked_from?: { readonly job_id: string; readonly step: number; readonly fix: string } | undefined;
 }
 
 /** Everything that an admitted job consists of, with its numbers still in memory. */

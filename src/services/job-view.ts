@@ -21,6 +21,7 @@ export function urlsOf(id: string): JobSummary['urls'] {
     events: `${self}/events`,
     predict: `${self}/predict`,
     evaluate: `${self}/evaluate`,
+    diagnosis: `${self}/diagnosis`,
     webhooks: `${self}/webhooks`,
   };
 }
@@ -38,7 +39,7 @@ function progressOf(job: JobRecord, now: number): JobSummary['progress'] {
 /** @param live how far the attempt under way is, which is newer than the record */
 export function summaryOf(record: JobRecord, live: LiveProgress | null, now: number): JobSummary {
   const job: JobRecord = live === null || isTerminal(stateOf(record)) ? record : { ...record, ...live };
-  const { simulate_bug } = job.request as KeptRequest;
+  const { simulate_bug, forked_from } = job.request as KeptRequest;
   return {
     id: job.id,
     state: stateOf(job),
@@ -56,6 +57,7 @@ export function summaryOf(record: JobRecord, live: LiveProgress | null, now: num
       ...known,
       level: known.level ?? 'warning',
     })),
+    parent: forked_from ?? null,
     simulate_bug: simulate_bug ?? null,
     backend: job.backend,
     threads: job.threads,

@@ -25,9 +25,11 @@ import type { RunHandle, RunHandlers, TrainingPool } from '../training/pool.ts';
 import { createPostMortems } from '../training/post-mortem/thread.ts';
 import type { LearningRateChange } from '../training/request.ts';
 import { isTerminal, type JobAction } from '../training/states.ts';
+import { diagnosis } from './diagnoses.ts';
 import { digestOf } from './digest.ts';
 import { followJob, type StreamItem, waitForJob, wireEvent } from './event-stream.ts';
 import { JobFeed } from './feed.ts';
+import { applyFix } from './forks.ts';
 import { readHistory } from './history.ts';
 import { type Housekeeping, startHousekeeping } from './housekeeping.ts';
 import { actOn, removeJob, requireJob } from './job-actions.ts';
@@ -102,6 +104,10 @@ export interface Jobs {
   evaluate(id: string, input: EvaluateInput): Promise<Evaluation>;
   /** A step of a job that has ended: JSON text, or the worked derivation as Markdown. */
   explainStep(id: string, step: number, query: StepQuery, derivation: boolean): Promise<Tagged<string>>;
+  /** What is wrong with a job that has ended, and what mends it: JSON text. */
+  diagnosis(id: string): Promise<Tagged<string>>;
+  /** Creates the job again with a fix of its diagnosis. */
+  applyFix(id: string, body: { readonly fix: string }, key: string | undefined): Promise<CreatedJob>;
   /** Takes up what was left behind, and begins to train. */
   start(): Promise<void>;
   /** Saves every run and ends the pool; the store stays open. */
@@ -254,6 +260,12 @@ export function createJobs(given: JobsContext): Jobs {
     predict: (id, inputs) => predict(context, id, inputs),
     evaluate: (id, input) => evaluate(context, id, input),
     explainStep: (id, step, query, derivation) => explainStep(context, id, step, query, derivation),
+    diagnosis: (id) => diagnosis(context, id),
+    async applyFix(id, body, key) {
+      const created = await applyFix(context, id, body, key);
+      if (!created.replayed) scheduler.wake();
+      return created;
+    },
     async start() {
       // Before anything is written: what it finds then is no work under way.
       housekeeping = startHousekeeping(store, log, now);

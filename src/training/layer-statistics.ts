@@ -161,7 +161,8 @@ function layerFrame(layerPass: LayerPass, pass: Pass, updates: FloatArray): Laye
 /** √(Σx²/n) */
 export const rootMeanSquare = ({ mean, std }: Pick<TensorStatistics, 'mean' | 'std'>): number => Math.hypot(mean, std);
 
-function deadFraction({ activations, layer: { units } }: LayerPass, rows: number): number {
+/** Share of the units that are exactly 0 on every row. */
+export function deadFraction({ activations, layer: { units } }: LayerPass, rows: number): number {
   let dead = 0;
   for (let unit = 0; unit < units; unit++) {
     let row = 0;
@@ -171,7 +172,8 @@ function deadFraction({ activations, layer: { units } }: LayerPass, rows: number
   return dead / units;
 }
 
-function saturatedFraction({ activations, layer }: LayerPass): number {
+/** Share of the activations within 1 % of an end of their range. */
+export function saturatedFraction({ activations, layer }: LayerPass): number {
   const { minimum, maximum } = layer.activation.entry.range;
   const margin = saturatedPart * (maximum - minimum);
   let saturated = 0;

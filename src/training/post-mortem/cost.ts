@@ -4,7 +4,7 @@ import type { Plan } from '../../engine/backend.ts';
 /** An activation with its derivative takes about as long as so many multiply-adds. */
 const perUnit = 30;
 /** The reference takes about so many times as long as compiled code. */
-const referenceFactor = 30;
+export const referenceFactor = 30;
 
 /** One step of training: forward, and twice as much back. */
 export function stepCost({ parameter_count, layers }: Plan, batchSize: number): number {

@@ -26,8 +26,8 @@ export interface ReplayReport {
   readonly steps: number;
   /** Those of them whose loss was compared with the recorded one. */
   readonly compared: number;
-  /** Whether every compared loss had the recorded bits. */
-  readonly bit_identical: boolean;
+  /** Whether every compared loss had the recorded bits; null where there was none to compare. */
+  readonly bit_identical: boolean | null;
 }
 
 /** The replay came to another end than the run: it was not computed as the run was. */
@@ -51,7 +51,7 @@ export class Replay {
   }
 
   get report(): ReplayReport {
-    const bit_identical = this.#compared > 0 && this.#different === 0;
+    const bit_identical = this.#compared === 0 ? null : this.#different === 0;
     return { from_step: this.#from, steps: this.#steps, compared: this.#compared, bit_identical };
   }
 

@@ -5,6 +5,7 @@ import { codedError } from '../coded-error.ts';
 import { lowerPriority } from '../priority.ts';
 import type { WorkerOptions } from '../protocol.ts';
 import type { CreateBackend } from '../run.ts';
+import { diagnose } from './diagnose.ts';
 import { explainStep } from './explain-step.ts';
 import type { FromPostMortem, ToPostMortem } from './protocol.ts';
 
@@ -16,6 +17,8 @@ function answer({ name, asked }: ToPostMortem): string {
   switch (name) {
     case 'explain_step':
       return explainStep(asked, create);
+    case 'diagnose':
+      return diagnose(asked, create);
   }
 }
 

@@ -1,0 +1,115 @@
+/** `GET /v1/jobs/{id}/diagnosis`: why a job failed, or why it learned badly, and what mends it. */
+import type { CheckpointRecord, JobRecord } from '../store/store.ts';
+import type { DiagnosisRequest } from '../training/post-mortem/diagnose.ts';
+import { frameCount } from '../training/post-mortem/frames.ts';
+import { namesOf } from '../training/states.ts';
+import { runWarnings } from '../training/warnings.ts';
+import { digestOf } from './digest.ts';
+import { bugMark } from './job-request.ts';
+import type { Tagged } from './jobs.ts';
+import {
+  bytesOf,
+  checkpointUpTo,
+  divergenceOf,
+  type EndedJob,
+  endedJob,
+  keptAnswer,
+  type PostMortemContext,
+  recordedLosses,
+  requestOf,
+} from './post-mortems.ts';
+
+/** Steps for which each fix is tried. */
+const trialSteps = 500;
+
+export async function diagnosis(context: PostMortemContext, id: string): Promise<Tagged<string>> {
+  const ended = await endedJob(context, id);
+  const { job } = ended;
+  const text = isNumerical(job)
+    ? await keptAnswer(context, id, 'diagnosis', 'diagnose', () => requestFor(context, ended))
+    : JSON.stringify(otherFailure(job));
+  const { state, stop_reason, warnings } = job;
+  const head = { job_id: id, state, stop_reason, ...bugMark(job), warnings: warnings ?? [] };
+  const content = `${JSON.stringify(head).slice(0, -1)},${text.slice(1)}`;
+  return { content, etag: digestOf([id, content]) };
+}
+
+/** A job that failed, but not by its numbers. */
+const isNumerical = (job: JobRecord): boolean => job.state !== 'failed' || divergenceOf(job) !== null;
+
+async function requestFor(context: PostMortemContext, ended: EndedJob): Promise<DiagnosisRequest> {
+  const { job, checkpoints, last_step: lastStep } = ended;
+  const failure = divergenceOf(job);
+  const { losses } = await recordedLosses(context, job.id, 1);
+  const warnings = codesOf(job);
+  const good = failure === null ? null : await lastGood(context, ended, losses[0]);
+  const [newest] = checkpoints;
+  return {
+    job_id: job.id,
+    request: await requestOf(context, ended),
+    failure,
+    end: newest === undefined ? null : await bytesOf(context, newest),
+    replay: await replayOf(context, ended, lastStep),
+    good: good && { step: good.step, epoch: good.epoch, checkpoint: await bytesOf(context, good) },
+    warnings,
+    suspicious: warnings.filter((code) => suspiciousWarnings.has(code)),
+    trial_steps: trialSteps,
+    trial_work: context.limits.max_replay_work,
+  };
+}
+
+/** Warnings that say that a layer computes badly. What the loss does is looked at again. */
+const suspiciousWarnings: ReadonlySet<string> = new Set(
+  namesOf(runWarnings).filter((code) => runWarnings[code].kind === 'layer'),
+);
+
+const codesOf = ({ warnings }: JobRecord): string[] => [
+  ...new Set(((warnings ?? []) as readonly { readonly code: string }[]).map(({ code }) => code)),
+];
+
+/** From far enough before the end for all frames, or from as far as may be replayed; null: not even the last step. */
+async function replayOf(
+  context: PostMortemContext,
+  ended: EndedJob,
+  lastStep: number,
+): Promise<DiagnosisRequest['replay']> {
+  const affordable = (from: number) => (lastStep - from) * ended.step_cost <= context.limits.max_replay_work;
+  const wanted = [checkpointUpTo(ended, Math.max(0, lastStep - frameCount)), checkpointUpTo(ended, lastStep - 1)];
+  const start = wanted.find((record) => affordable(record?.step ?? 0));
+  if (start === undefined || lastStep === 0) return null;
+  const recorded = await recordedLosses(context, ended.job.id, lastStep);
+  return { checkpoint: start && (await bytesOf(context, start)), recorded };
+}
+
+/** The newest checkpoint at which the next loss was no worse than the first one; null: only the start was. */
+async function lastGood(
+  context: PostMortemContext,
+  { job, checkpoints }: EndedJob,
+  first: number,
+): Promise<CheckpointRecord | null> {
+  for (const record of checkpoints) {
+    const { losses } = await recordedLosses(context, job.id, record.step + 1, record.step + 1);
+    if (losses.length > 0 && losses[0] <= first && record.step > 0) return record;
+  }
+  return null;
+}
+
+function otherFailure({ error }: JobRecord) {
+  const { code, message } = error as { readonly code: string; readonly message: string };
+  const cause = { code, explanation: message, evidence: {} };
+  return {
+    verdict: 'failed',
+    summary: `The job did not fail by its numbers. ${message}`,
+    failure: null,
+    cause,
+    other_causes: [],
+    float64: null,
+    growth: null,
+    curvature: null,
+    layers: [],
+    frames: [],
+    control: null,
+    fixes: [],
+    replay: null,
+  };
+}
