@@ -30,10 +30,10 @@ export async function measure(steps: Steps, seconds: number): Promise<number> {
   }
 }
 
-/** Answers until the input ends. `prepare` is called once per workload, its time not measured. */
+/** Answers until the input ends. `prepare` is called once per workload, its time not measured; `note` says how it was done. */
 export async function serve(
   prepare: (workload: Workload) => Steps | null | Promise<Steps | null>,
-  note?: string,
+  note?: () => string,
 ): Promise<void> {
   const prepared = new Map<string, Steps | null>();
   for await (const line of createInterface({ input: process.stdin })) {
@@ -41,7 +41,8 @@ export async function serve(
     const workload = workloads.find((entry) => entry.name === name);
     if (workload !== undefined && !prepared.has(name)) prepared.set(name, await prepare(workload));
     const steps = prepared.get(name) ?? null;
-    const answer: Answer = { seconds_per_step: steps && (await measure(steps, seconds)), ...(note ? { note } : {}) };
+    const seconds_per_step = steps && (await measure(steps, seconds));
+    const answer: Answer = { seconds_per_step, ...(note ? { note: note() } : {}) };
     console.log(JSON.stringify(answer));
   }
 }

@@ -13,6 +13,7 @@ const { values: flags, positionals } = parseArgs({
     rounds: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '0.4' },
     peers: { type: 'string' },
+    threads: { type: 'string', default: '1' },
   },
 });
 
@@ -28,6 +29,7 @@ const python = (library: string) => [pythonWith(library), here('peers/python.py'
 
 const commands: Readonly<Record<string, () => readonly string[]>> = {
   trainyard: () => node('engine'),
+  ...(flags.threads === '1' ? {} : { [`trainyard ×${flags.threads}`]: () => node('engine', 'fused', flags.threads) }),
   'trainyard strict': () => node('engine', 'strict'),
   'trainyard HTTP': () => node('http'),
   'HTTP, shuffled': () => node('http', 'shuffle'),

@@ -148,7 +148,8 @@ export const settings = {
   MAX_THREADS_PER_JOB: {
     schema: wholeNumber(1, 64),
     default: '64',
-    description: 'Idle workers that may carry out one large step together, its own included; 1: none but its own.',
+    description:
+      'Idle workers that may carry out one large step together, its own included, while cores are idle; 1: none but its own.',
   },
   LOG_LEVEL: {
     schema: z.enum(logLevels, `must be one of ${logLevels.join(', ')}`),

@@ -1,13 +1,34 @@
-/** Our engine, compiled as a worker compiles it; `strict` as the first argument for strict arithmetic. */
+/**
+ * Our engine, compiled as a worker compiles it. Arguments: the arithmetic, and how many threads carry out a step.
+ * Exits when the input ends, whatever its threads wait for.
+ */
+import { Worker } from 'node:worker_threads';
 import { createBackend } from '../../src/engine/backends.ts';
 import { arithmetics } from '../../src/engine/definition.ts';
 import { initialParameters, plan } from '../../src/engine/plan.ts';
+import { disband, type TeamCells, type TeamWork } from '../../src/engine/wasm/team-cells.ts';
 import { prepareMachine } from '../../src/training/revectorize.ts';
 import { serve } from '../peer.ts';
 import { dataOf, LEARNING_RATE, type Workload } from '../workloads.ts';
 
 const arithmetic = arithmetics.find((mode) => mode === process.argv[2]) ?? 'fused';
 const { revectorized } = prepareMachine();
+
+const threads = Number(process.argv[3] ?? 1);
+const helpers = Array.from({ length: threads - 1 }, () => new Worker(new URL('engine-helper.ts', import.meta.url)));
+/** Threads that carried out the last step. */
+let together = 1;
+let cells: TeamCells | undefined;
+
+/** The helpers leave the workload before this one for it. */
+const team = {
+  members: helpers.length,
+  offer: (work: TeamWork) => {
+    if (cells !== undefined) disband(cells);
+    cells = work.cells;
+    for (const [member, helper] of helpers.entries()) helper.postMessage({ work, member });
+  },
+};
 
 function prepare(workload: Workload) {
   const { sizes, hidden, output, loss, optimizer, batch } = workload;
@@ -17,7 +38,10 @@ function prepare(workload: Workload) {
   const planned = plan(definition);
   const setup = { optimizer, arithmetic, batch_size: batch, seed: 1 };
   const initial = initialParameters(planned, definition, 1);
-  const { backend, reason } = createBackend(planned, setup, { rows, inputs, targets }, initial, { revectorized });
+  const { backend, reason } = createBackend(planned, setup, { rows, inputs, targets }, initial, {
+    revectorized,
+    team: helpers.length === 0 ? undefined : team,
+  });
   if (backend.name !== 'wasm') throw new Error(reason);
   if (workload.task === 'predict') {
     const batchInputs = inputs.slice(0, batch * sizes[0]);
@@ -35,7 +59,9 @@ function prepare(workload: Workload) {
     const { divergence } = backend.train({ order, epoch_rows: rows, first_step: step, learning_rates });
     if (divergence !== null) throw new Error(`diverged at step ${divergence.step}`);
     step += count;
+    together = backend.threads;
   };
 }
 
-await serve(prepare, revectorized ? '256-bit' : '128-bit');
+await serve(prepare, () => `${revectorized ? '256-bit' : '128-bit'}${together > 1 ? `, ${together} threads` : ''}`);
+process.exit();

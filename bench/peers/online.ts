@@ -51,4 +51,4 @@ function prepare(workload: Workload): Steps | null {
   };
 }
 
-await serve(prepare, 'online');
+await serve(prepare, () => 'online');

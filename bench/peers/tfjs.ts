@@ -57,4 +57,4 @@ function prepare(workload: Workload): Steps {
   };
 }
 
-await serve(prepare, `${version}`);
+await serve(prepare, () => `${version}`);

@@ -1,10 +1,10 @@
 /** The pool of worker threads, as the services see it. */
-import { availableParallelism } from 'node:os';
 import type { FloatArray } from '../engine/backend.ts';
-import { Crew, type Membership } from './crew.ts';
 import type { Judgement } from './evaluation.ts';
+import { FreeCores } from './free-cores.ts';
 import { InferenceThread } from './inference-thread.ts';
 import { JoinedPredictions } from './joined-predictions.ts';
+import { type Lendable, Lending } from './lending.ts';
 import { PoolRun } from './pool-run.ts';
 import {
   type CheckpointReport,
@@ -60,7 +60,7 @@ export interface PoolOptions {
   readonly workers: number;
   /** Threads that may carry out one step together, when they are idle; default: all. */
   readonly threads_per_run?: number;
-  /** Threads that may be at work at the same time for one to be lent; default: the machine's cores. */
+  /** Cores on which threads may help each other; default: those that other processes leave idle at the time. */
   readonly cores?: number;
   /**
    * A worker that has not answered a request within this time is terminated, in milliseconds. Its run ends as `crashed`,
@@ -112,21 +112,18 @@ export function createPool(options: PoolOptions): TrainingPool {
   return new Pool(options);
 }
 
-interface Place {
+interface Place extends Lendable {
   /** Null after a thread that died before it came to life: starting it again at once could go on for ever. */
   thread: Thread | null;
   /** The thread has reported that it is up. */
   online: boolean;
   run: PoolRun | null;
-  /** Those who help with its run. */
-  crew: Crew | null;
-  /** While it helps with the run of another place. */
-  membership: Membership | null;
 }
 
 class Pool implements TrainingPool {
   readonly #options: PoolOptions;
   readonly #places: readonly Place[];
+  readonly #lending: Lending;
   /** Small questions have a thread of their own, so that none waits behind a large one. */
   readonly #quick: InferenceThread;
   readonly #bulk: InferenceThread;
@@ -136,6 +133,9 @@ class Pool implements TrainingPool {
   constructor(options: PoolOptions) {
     this.#options = options;
     this.#places = Array.from({ length: options.workers }, () => this.#createPlace());
+    const { cores } = options;
+    const watched = new FreeCores();
+    this.#lending = new Lending(this.#places, () => cores ?? watched.free);
     this.#quick = new InferenceThread(this.#threadOptions(0));
     this.#bulk = new InferenceThread(this.#threadOptions(bulkNiceness));
     this.#joined = new JoinedPredictions(async (model, asked) => {
@@ -166,9 +166,9 @@ class Pool implements TrainingPool {
     // Freed before anybody who awaits the end gets to see it.
     run.onFinished = () => {
       place.run = null;
-      this.#lend();
+      this.#lending.update();
     };
-    this.#lend();
+    this.#lending.update();
     return run;
   }
 
@@ -188,6 +188,7 @@ class Pool implements TrainingPool {
   }
 
   async #close(): Promise<void> {
+    this.#lending.close();
     const runs = this.#places.flatMap(({ run }) => run ?? []);
     for (const run of runs) run.release();
     const timer = Promise.withResolvers<void>();
@@ -220,7 +221,7 @@ class Pool implements TrainingPool {
       onMessage: (message) => this.#receive(place, message),
       onExit: (error) => {
         const { run, online } = place;
-        endTeamwork(place);
+        this.#lending.threadEnded(place);
         place.thread = online && this.#closing === null ? this.#startThread(place) : null;
         run?.end({ kind: 'crashed', error, step: run.step });
       },
@@ -230,50 +231,9 @@ class Pool implements TrainingPool {
   #receive(place: Place, message: FromWorker): void {
     if (message.type === 'online') place.online = true;
     if (message.type === 'progress' || message.type === 'checkpoint') place.run?.deliver(message);
-    if (message.type === 'ended') {
-      place.crew = null;
-      place.run?.end(message.end);
-    }
-    if (message.type === 'help_wanted') place.crew = new Crew(message.work);
-    if (message.type === 'helped') {
-      if (message.failed) place.membership?.lost();
-      else place.membership?.left();
-      place.membership = null;
-    }
-    if (message.type !== 'progress' && message.type !== 'checkpoint') this.#lend();
+    this.#lending.receive(place, message);
+    if (message.type === 'ended') place.run?.end(message.end);
   }
-
-  /** Lends idle threads to the runs that want help, evenly; calls some back where too many are at work. */
-  #lend(): void {
-    if (this.#closing !== null) return;
-    const { cores = availableParallelism() } = this.#options;
-    const crews = this.#places.flatMap(({ crew }) => crew ?? []);
-    const lent = () => this.#places.flatMap(({ membership }) => (membership?.leaves === false ? [membership] : []));
-    const atWork = () => this.#places.filter(({ run }) => run !== null).length + lent().length;
-    while (atWork() > cores && lent().length > 0) lent()[0].recall();
-    for (;;) {
-      const [poorest] = crews.filter((crew) => crew.hasRoom).toSorted((a, b) => a.members - b.members);
-      if (poorest === undefined) return;
-      const place = this.#places.find((one) => one.online && one.run === null && one.membership === null);
-      if (place === undefined || atWork() >= cores) {
-        // A run that came later gets its share: of two that one has more than the other, one moves over.
-        lent()
-          .find(({ crew }) => crew.members > poorest.members + 1)
-          ?.recall();
-        return;
-      }
-      place.membership = poorest.join();
-      place.thread?.post(place.membership.message);
-    }
-  }
-}
-
-/** The thread of the place is gone: those it helped do not wait for it, those who helped it go. */
-function endTeamwork(place: Place): void {
-  place.membership?.lost();
-  place.crew?.disband();
-  place.membership = null;
-  place.crew = null;
 }
 
 function isSmall({ network, model }: InferenceModel, rows: number): boolean {
