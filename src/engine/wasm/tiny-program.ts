@@ -41,6 +41,9 @@ export class TinyProgram implements Program {
   /** Per number of rows in a batch: the function that runs so many steps. */
   readonly #runs = new Map<number, (steps: number) => void>();
   readonly #running: Float64Array;
+  /** What the scalars in memory were made of: the learning rate of every step and the scale of the reduction. */
+  readonly #writtenRates = new Float64Array(CHUNK_STEPS).fill(Number.NaN);
+  #writtenScale = Number.NaN;
   readonly #saved: { readonly numbers: FloatArray; readonly running: Float64Array };
 
   constructor(plan: Plan, setup: TrainingSetup, data: Data) {
@@ -68,15 +71,25 @@ export class TinyProgram implements Program {
       const limit = block.control !== undefined && index === first ? 1 : Math.min(CHUNK_STEPS, end - index);
       const steps = batches.equalRun(index, limit);
       this.#chunk(batches, index, steps, block.learning_rates);
-      const at = this.#layout.losses / this.#layout.bytesPerNumber;
-      losses.set(this.#numbers.subarray(at, at + steps), index);
-      for (let step = 0; step < steps; step++) {
-        if (losses[index + step] - losses[index + step] !== 0) return index + step - first + 1;
-      }
+      const finite = this.#takeLosses(losses, index, steps);
+      if (finite < steps) return index + finite - first + 1;
       index += steps;
       if (block.control !== undefined && Atomics.load(block.control, 0) !== 0) break;
     }
     return index - first;
+  }
+
+  /** Copies the losses of a chunk; returns how many come before the first that is not finite. */
+  #takeLosses(losses: Float64Array, index: number, steps: number): number {
+    const numbers = this.#numbers;
+    const at = this.#layout.losses / this.#layout.bytesPerNumber;
+    let finite = 0;
+    for (let step = 0; step < steps; step++) {
+      const loss = numbers[at + step];
+      losses[index + step] = loss;
+      if (finite === step && loss - loss === 0) finite += 1;
+    }
+    return finite;
   }
 
   #chunk(batches: Batches, index: number, steps: number, learningRates: Float64Array): void {
@@ -86,21 +99,23 @@ export class TinyProgram implements Program {
     this.#runFor(rows)(steps);
   }
 
-  /** Scalars of every step of the chunk; computed anew only where something changes from step to step. */
+  /** Scalars of every step of the chunk; computed and written anew only where they differ from those of the last chunk. */
   #setScalars(rows: number, learningRates: Float64Array, index: number, steps: number): void {
-    const { plan, scalars, bytesPerNumber } = this.#layout;
+    const { plan, scalars, scalarNames: names, bytesPerNumber } = this.#layout;
     const { entry, options } = this.#options.rule.optimizer;
     const scale = reductionScale(plan.loss.entry, plan.reduction, rows, plan.output_size);
-    const remembers = this.#running.length > 0;
-    let values: number[] = [];
-    let rate = Number.NaN;
-    let at = scalars / bytesPerNumber;
+    const numbers = this.#numbers;
+    const written = this.#writtenRates;
+    if (this.#running.length > 0 || scale !== this.#writtenScale) written.fill(Number.NaN);
+    this.#writtenScale = scale;
     for (let step = 0; step < steps; step++) {
-      if (remembers || learningRates[index + step] !== rate) {
-        rate = learningRates[index + step];
-        values = [scale, ...Object.values(entry.step(options, this.#running, rate))];
-      }
-      for (let i = 0; i < values.length; i++) this.#numbers[at++] = values[i];
+      const rate = learningRates[index + step];
+      if (rate === written[step]) continue;
+      written[step] = rate;
+      let at = scalars / bytesPerNumber + step * names.length;
+      numbers[at++] = scale;
+      const values = entry.step(options, this.#running, rate);
+      for (let i = 1; i < names.length; i++) numbers[at++] = values[names[i]];
     }
   }
 
