@@ -14,12 +14,16 @@ import { float64 } from './math/float64.ts';
 export const streams = { initialization: 0, shuffle: 1, dropout: 2, split: 3, generate: 4, audit: 5 } as const;
 export type Stream = keyof typeof streams;
 
-const MULTIPLIER_0 = 0xd2511f53;
-const MULTIPLIER_1 = 0xcd9e8d57;
-/** Key increments: the golden ratio and √3 − 1, as 32-bit fractions. */
-const WEYL_0 = 0x9e3779b9;
-const WEYL_1 = 0xbb67ae85;
-const ROUNDS = 10;
+/** `weyl`, the key's increments: the golden ratio and √3 − 1, as 32-bit fractions. */
+export const philoxConstants = {
+  rounds: 10,
+  multipliers: [0xd2511f53, 0xcd9e8d57],
+  weyl: [0x9e3779b9, 0xbb67ae85],
+} as const;
+
+const { rounds: ROUNDS } = philoxConstants;
+const [MULTIPLIER_0, MULTIPLIER_1] = philoxConstants.multipliers;
+const [WEYL_0, WEYL_1] = philoxConstants.weyl;
 
 /** High 32 bits of a·b for unsigned 32-bit words, from 16-bit halves; every sum below stays under 2³². */
 function multiplyHigh(a: number, b: number): number {
@@ -63,9 +67,20 @@ const counterWords = new Uint32Array(4);
 const keyWords = new Uint32Array(2);
 
 /**
- * The block number `block` of (seed, stream, a, layer): key = the seed's low and high word,
- * counter = (block, a low, a high, stream + 256·layer).
+ * Key and counter of block number `block` of (seed, stream, a, layer): the seed's low and high word, and
+ * (block, a low, a high, stream + 256·layer). Both are overwritten by the next call.
  */
+export function philoxInput(seed: number, stream: Stream, a: number, block: number, layer: number) {
+  keyWords[0] = seed;
+  keyWords[1] = Math.floor(seed / TWO_32);
+  counterWords[0] = block;
+  counterWords[1] = a;
+  counterWords[2] = Math.floor(a / TWO_32);
+  counterWords[3] = streams[stream] + 256 * layer;
+  return { key: keyWords, counter: counterWords };
+}
+
+/** The block number `block` of (seed, stream, a, layer). */
 export function randomBlock(
   seed: number,
   stream: Stream,
@@ -74,13 +89,8 @@ export function randomBlock(
   layer: number,
   out: Uint32Array,
 ): void {
-  keyWords[0] = seed;
-  keyWords[1] = Math.floor(seed / TWO_32);
-  counterWords[0] = block;
-  counterWords[1] = a;
-  counterWords[2] = Math.floor(a / TWO_32);
-  counterWords[3] = streams[stream] + 256 * layer;
-  philox(counterWords, keyWords, out);
+  const { key, counter } = philoxInput(seed, stream, a, block, layer);
+  philox(counter, key, out);
 }
 
 const words = new Uint32Array(4);

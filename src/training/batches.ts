@@ -1,5 +1,5 @@
 /** The order in which a run visits its rows. */
-import { permutation } from '../engine/prng.ts';
+import { Permuter } from '../engine/wasm/permutation.ts';
 
 /** Rows of several epochs are laid end to end up to this many: 4 MiB of indices. */
 export const maxBlockRows = 1 << 20;
@@ -20,11 +20,13 @@ export class Batches {
   readonly rows: number;
   readonly steps_per_epoch: number;
   readonly #plan: BatchPlan;
+  readonly #permuter: Permuter;
   #cached: { readonly epoch: number; readonly epochs: number; readonly order: Uint32Array } | null = null;
 
   constructor(plan: BatchPlan) {
     this.#plan = plan;
     this.rows = plan.rows.length;
+    this.#permuter = new Permuter(this.rows);
     this.steps_per_epoch = Math.ceil(this.rows / plan.batch_size);
   }
 
@@ -55,9 +57,11 @@ export class Batches {
 
   #write(epoch: number, order: Uint32Array): void {
     const { rows, shuffle, seed } = this.#plan;
-    order.set(rows);
-    if (!shuffle) return;
-    const places = permutation(rows.length, seed, 'shuffle', epoch);
+    if (!shuffle) {
+      order.set(rows);
+      return;
+    }
+    const places = this.#permuter.order(seed, 'shuffle', epoch);
     for (let i = 0; i < places.length; i++) order[i] = rows[places[i]];
   }
 }

@@ -1,0 +1,114 @@
+/** `permutation` of prng.ts as compiled code, which draws the same numbers several times as fast. */
+import { permutation, philoxConstants, philoxInput, type Stream } from '../prng.ts';
+import { type FunctionBuilder, type Index, ModuleBuilder } from './assembler.ts';
+import { compiledModule } from './modules.ts';
+
+/** Numbers drawn before the code is compiled: that takes about as long as drawing them. */
+const COMPILE_AFTER = 50_000;
+
+/** Where the numbers lie in memory. */
+const ORDER = 64;
+
+type Draw = (n: number, aLow: number, aHigh: number, stream: number, seedLow: number, seedHigh: number) => void;
+
+/** Draws one random order of the same length after the other. */
+export class Permuter {
+  readonly #n: number;
+  readonly #compileAfter: number;
+  #drawn = 0;
+  #compiled: { readonly draw: Draw; readonly order: Uint32Array } | null = null;
+
+  /** @param compileAfter so many numbers have been drawn */
+  constructor(n: number, compileAfter = COMPILE_AFTER) {
+    this.#n = n;
+    this.#compileAfter = compileAfter;
+  }
+
+  get isCompiled(): boolean {
+    return this.#compiled !== null;
+  }
+
+  /** `permutation(n, seed, stream, epoch)`; the array is overwritten by the next call. */
+  order(seed: number, stream: Stream, epoch: number): Uint32Array {
+    if (this.#drawn >= this.#compileAfter) this.#compiled ??= compile(this.#n);
+    this.#drawn += this.#n;
+    if (this.#compiled === null) return permutation(this.#n, seed, stream, epoch);
+    const { key, counter } = philoxInput(seed, stream, epoch, 0, 0);
+    this.#compiled.draw(this.#n, counter[1], counter[2], counter[3], key[0], key[1]);
+    return this.#compiled.order;
+  }
+}
+
+function compile(n: number): { readonly draw: Draw; readonly order: Uint32Array } {
+  const pages = Math.ceil((ORDER + n * 4) / 65536);
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+  const module = compiledModule({ code: 'permutation' }, () => {
+    const builder = new ModuleBuilder({ module: 'engine', name: 'memory', minimum: 1 });
+    builder.function(['i32', 'i32', 'i32', 'i32', 'i32', 'i32'], [], emitPermutation, 'draw');
+    return builder.encode();
+  });
+  const { exports } = new WebAssembly.Instance(module, { engine: { memory } });
+  return { draw: exports.draw as Draw, order: new Uint32Array(memory.buffer, ORDER, n) };
+}
+
+/** Fisher–Yates: for last = n − 1 … 1 the entries last and word mod (last + 1) change places. */
+function emitPermutation(f: FunctionBuilder): void {
+  const [n, aLow, aHigh, stream, seedLow, seedHigh]: Index[] = [0, 1, 2, 3, 4, 5];
+  const [at, i, last, block] = [f.local('i32'), f.local('i32'), f.local('i32'), f.local('i32')];
+  f.whileBelow(i, { local: n }, 1, () => f.get(at).get(i).memory('i32.store', ORDER).increment(at, 4));
+  f.get(n).i32(1).op('i32.sub').set(last);
+  const words = [f.local('i32'), f.local('i32'), f.local('i32'), f.local('i32')];
+  f.get(last).i32(0).op('i32.gt_s');
+  f.if(() =>
+    f.loop(() => {
+      for (const [word, from] of [block, aLow, aHigh, stream].entries()) f.get(from).set(words[word]);
+      emitPhilox(f, words, [seedLow, seedHigh]);
+      for (const word of words) f.get(last).if(() => emitExchange(f, last, word));
+      f.increment(block, 1).get(last).brIf(0);
+    }),
+  );
+}
+
+/** The rounds of philox on four words in locals, the counter; two multiplications of 32 × 32 bits each. */
+function emitPhilox(f: FunctionBuilder, [c0, c1, c2, c3]: readonly Index[], key: readonly [Index, Index]): void {
+  const { rounds, multipliers, weyl } = philoxConstants;
+  const [product0, product1] = [f.local('i64'), f.local('i64')];
+  const [k0, k1] = [f.local('i32'), f.local('i32')];
+  f.get(key[0]).set(k0).get(key[1]).set(k1);
+  const multiply = (word: Index, multiplier: number, product: Index) => {
+    f.get(word)
+      .op('i64.extend_i32_u')
+      .i32(multiplier | 0)
+      .op('i64.extend_i32_u')
+      .op('i64.mul')
+      .set(product);
+  };
+  const high = (product: Index) => {
+    const bits = f.get(product).i32(32).op('i64.extend_i32_u').op('i64.shr_u');
+    return bits.op('i32.wrap_i64');
+  };
+  for (let round = 0; round < rounds; round++) {
+    multiply(c0, multipliers[0], product0);
+    multiply(c2, multipliers[1], product1);
+    high(product1).get(c1).op('i32.xor').get(k0).op('i32.xor').set(c0);
+    high(product0).get(c3).op('i32.xor').get(k1).op('i32.xor').set(c2);
+    f.get(product1).op('i32.wrap_i64').set(c1).get(product0).op('i32.wrap_i64').set(c3);
+    f.increment(k0, weyl[0] | 0).increment(k1, weyl[1] | 0);
+  }
+}
+
+/** Unless the word would favour small numbers: entries last and word mod (last + 1) change places, and last −= 1. */
+function emitExchange(f: FunctionBuilder, last: Index, word: Index): void {
+  const [bound, chosen, a, b, row] = Array.from({ length: 5 }, () => f.local('i32'));
+  f.get(last).i32(1).op('i32.add').set(bound);
+  f.get(word).get(bound).op('i32.rem_u').set(chosen);
+  // word − chosen ≤ 2³² − bound, modulo 2³²: bound is at least 2.
+  f.get(word).get(chosen).op('i32.sub').i32(0).get(bound).op('i32.sub').op('i32.le_u');
+  f.if(() => {
+    f.get(last).i32(2).op('i32.shl').set(a).get(chosen).i32(2).op('i32.shl').set(b);
+    f.get(a).memory('i32.load', ORDER).set(row);
+    f.get(a).get(b).memory('i32.load', ORDER).memory('i32.store', ORDER);
+    f.get(b).get(row).memory('i32.store', ORDER);
+    f.increment(last, -1);
+  });
+}
