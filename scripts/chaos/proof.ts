@@ -17,6 +17,8 @@ export interface ChaosOptions {
   /** Jobs of a round; rounds are repeated until there have been so many kills. */
   readonly jobs: number;
   readonly seed: number;
+  /** Of the jobs' epochs; 1 when left out. */
+  readonly scale?: number;
   /** Requests under way at once. */
   readonly clients?: number;
   readonly log?: (line: string) => void;
@@ -140,7 +142,7 @@ const never = () => false;
 
 /** The outcomes of the jobs on a server that nobody disturbs. */
 async function undisturbed(jobs: readonly ChaosJob[], clients: number, directory: string): Promise<Outcome[]> {
-  const server = new MortalServer(join(directory, 'undisturbed'));
+  const server = new MortalServer(join(directory, 'undisturbed'), join(directory, 'compiled'));
   server.start();
   try {
     const client = new Client(server);
@@ -192,14 +194,14 @@ async function unreadableCheckpoints(client: Client, id: string): Promise<string
 
 /** @throws {Error} when a server ends by itself or answers what it must not */
 export async function proveDurability(options: ChaosOptions): Promise<ChaosReport> {
-  const { kills, seed, clients = 8, log = () => undefined } = options;
+  const { kills, seed, scale = 1, clients = 8, log = () => undefined } = options;
   const directory = mkdtempSync(join(tmpdir(), 'trainyard-chaos-'));
-  const jobs = workload(options.jobs);
+  const jobs = workload(options.jobs, scale);
   const started = performance.now();
   const wanted = await undisturbed(jobs, clients, directory);
   log(`${jobs.length} jobs undisturbed: ${((performance.now() - started) / 1000).toFixed(1)} s`);
 
-  const server = new MortalServer(join(directory, 'killed'));
+  const server = new MortalServer(join(directory, 'killed'), join(directory, 'compiled'));
   const client = new Client(server);
   const end = new AbortController();
   const acknowledged = new Map<string, string>();

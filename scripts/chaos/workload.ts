@@ -49,7 +49,7 @@ function watching(index: number): object {
   return { validation: { fraction: 0.2 }, early_stopping };
 }
 
-function bodyOf(index: number, sources: Sources): object {
+function bodyOf(index: number, sources: Sources, scale: number): object {
   const dropout = coin(index, 2) ? 0.1 : 0;
   const from = startsFrom(index);
   // The network of a warm start is that of the job that it starts from.
@@ -67,7 +67,7 @@ function bodyOf(index: number, sources: Sources): object {
     },
     ...dataOf(index, sources),
     ...watching(index),
-    epochs: 100 + 50 * (index % 7),
+    epochs: Math.ceil(scale * (100 + 50 * (index % 7))),
     batch_size: coin(index, 5) ? 32 : 16,
     shuffle: coin(index, 6),
     seed: index,
@@ -79,10 +79,13 @@ function bodyOf(index: number, sources: Sources): object {
   };
 }
 
-/** The first `count` of the jobs; the proof has 40. */
-export function workload(count: number): ChaosJob[] {
+/**
+ * The first `count` of the jobs; the proof has 40.
+ * @param scale of the number of epochs; at 1 a job trains for a few tenths of a second
+ */
+export function workload(count: number, scale: number): ChaosJob[] {
   return Array.from({ length: count }, (_, index) => ({
     after: startsFrom(index),
-    body: (sources) => bodyOf(index, sources),
+    body: (sources) => bodyOf(index, sources, scale),
   }));
 }
