@@ -1,17 +1,20 @@
 /**
  * Trains on every worker, uploads 100 MB of CSV and asks GETs of many kinds at the same time, and says how long the GETs
- * took and how long the event loop of the server stood still. The server, the client and the uploader are apart, so
+ * took and how long the event loop of the server stood still: on the clock, and in processor time, which does not count
+ * what other processes of a busy machine take away. The server, the client and the uploader are apart, so
  * that the work of one is not counted for the other. Exits with 1 when a goal is missed.
  *
  *     node scripts/event-loop-proof.ts [rounds]
  */
 import { on, once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
-import { availableParallelism, loadavg } from 'node:os';
+import { availableParallelism, loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { startServer } from './own-server.ts';
+import { type OwnServer, startServer } from './own-server.ts';
 
 const goals = { get_p99_ms: 50, stall_ms: 100 };
 const uploadBytes = 100e6;
@@ -68,7 +71,10 @@ const jobs = [
 
 async function client(): Promise<void> {
   const workers = availableParallelism();
-  const server = await startServer({ MAX_WORKERS: String(workers), LOG_LEVEL: 'info' });
+  const folder = mkdtempSync(join(tmpdir(), 'trainyard-loop-'));
+  const watcher = new URL('./loop-cpu.ts', import.meta.url);
+  watcher.searchParams.set('file', join(folder, 'longest'));
+  const server = await startServer({ MAX_WORKERS: String(workers), NODE_OPTIONS: `--import "${watcher}"` });
   const { base } = server;
   const uploading = new Worker(new URL(import.meta.url), { workerData: base });
   try {
@@ -81,10 +87,11 @@ async function client(): Promise<void> {
     }
     await untilTrained(base, ids);
     const rounds = Number(process.argv[2] ?? 3);
-    for (let round = 1; round <= rounds; round++) await measure(base, ids, uploading, round);
+    for (let round = 1; round <= rounds; round++) await measure({ ...server, folder }, ids, uploading, round);
   } finally {
     uploading.postMessage('end');
     await server.stop();
+    rmSync(folder, { recursive: true });
   }
 }
 
@@ -94,13 +101,23 @@ async function untilTrained(base: string, ids: readonly string[]): Promise<void>
   }
 }
 
-/** The longest that the event loop has stood still since the last look, in milliseconds. */
-async function stallOf(base: string): Promise<number> {
-  const text = await (await fetch(`${base}/metrics`)).text();
-  return 1000 * Number(/^nodejs_eventloop_lag_max_seconds (.+)$/m.exec(text)?.[1]);
+interface Watched extends OwnServer {
+  /** Where its watcher writes. */
+  readonly folder: string;
 }
 
-async function measure(base: string, ids: readonly string[], uploading: Worker, round: number): Promise<void> {
+/** The longest that the event loop has stood still since the last look, in milliseconds. */
+async function stallOf({ base, process: server, folder }: Watched): Promise<{ clock: number; processor: number }> {
+  const text = await (await fetch(`${base}/metrics`)).text();
+  const file = join(folder, 'longest');
+  rmSync(file, { force: true });
+  server.kill('SIGUSR2');
+  while (!existsSync(file) || readFileSync(file, 'utf8') === '') await sleep(10);
+  const clock = 1000 * Number(/^nodejs_eventloop_lag_max_seconds (.+)$/m.exec(text)?.[1]);
+  return { clock, processor: Number(readFileSync(file, 'utf8')) };
+}
+
+async function measure(server: Watched, ids: readonly string[], uploading: Worker, round: number): Promise<void> {
   const kinds: Readonly<Record<string, (id: string) => string>> = {
     'a job': (id) => `/v1/jobs/${id}`,
     'the jobs': () => '/v1/jobs?limit=20',
@@ -115,8 +132,9 @@ async function measure(base: string, ids: readonly string[], uploading: Worker, 
     readiness: () => '/readyz',
   };
   const taken = new Map<string, number[]>(Object.keys(kinds).map((kind) => [kind, []]));
+  const { base } = server;
   let over = false;
-  await stallOf(base);
+  await stallOf(server);
   const answered = once(uploading, 'message');
   const started = performance.now();
   uploading.postMessage('upload');
@@ -136,15 +154,15 @@ async function measure(base: string, ids: readonly string[], uploading: Worker, 
   const seconds = (performance.now() - started) / 1000;
   over = true;
   await Promise.all(hammering);
-  const stall = await stallOf(base);
+  const stall = await stallOf(server);
   if (status !== 201) throw new Error(`the upload was answered by ${status}: ${JSON.stringify(body)}`);
   await fetch(`${base}/v1/datasets/${body.id}`, { method: 'DELETE' });
   const all = [...taken.values()].flat().sort((a, b) => a - b);
   const p99 = quantile(all, 0.99);
-  const passed = p99 < goals.get_p99_ms && stall < goals.stall_ms;
+  const passed = p99 < goals.get_p99_ms && stall.clock < goals.stall_ms;
   if (!passed) process.exitCode = 1;
   console.log(
-    `${passed ? 'ok    ' : 'MISSED'} round ${round}: ${all.length} GETs p50 ${ms(quantile(all, 0.5))}, p99 ${ms(p99)}, max ${ms(quantile(all, 1))}; longest stall ${ms(stall)}; 100 MB in ${seconds.toFixed(1)} s; load of the machine ${loadavg()[0].toFixed(1)} on ${availableParallelism()} cores`,
+    `${passed ? 'ok    ' : 'MISSED'} round ${round}: ${all.length} GETs p50 ${ms(quantile(all, 0.5))}, p99 ${ms(p99)}, max ${ms(quantile(all, 1))}; longest stall ${ms(stall.clock)}, of processor time ${ms(stall.processor)}; 100 MB in ${seconds.toFixed(1)} s; load of the machine ${loadavg()[0].toFixed(1)} on ${availableParallelism()} cores`,
   );
   for (const [kind, values] of taken) {
     values.sort((a, b) => a - b);

@@ -1,5 +1,5 @@
 /**
- * Loaded into a server by `--import`: how much processor time its main thread takes between two turns of its event
+ * Loaded into a server by `--import <this file>?file=<path>`: how much processor time its main thread takes between two turns of its event
  * loop. Unlike the time on the clock it does not count what other processes of a busy machine take away.
  */
 import { writeFileSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { isMainThread } from 'node:worker_threads';
 
 const resolution = 5;
 
-/** Writes the largest number of milliseconds so far into the file `LOOP_CPU_FILE` at every SIGUSR2, and begins anew. */
+/** Writes the largest number of milliseconds so far into the file at every SIGUSR2, and begins anew. */
 function watch(path: string): void {
   let last = process.threadCpuUsage();
   let longest = 0;
@@ -22,5 +22,5 @@ function watch(path: string): void {
   });
 }
 
-const argument = process.execArgv.find((text) => text.includes('loop-cpu.ts?'));
-if (isMainThread && argument !== undefined) watch(decodeURIComponent(argument.split('?')[1]));
+const file = new URL(import.meta.url).searchParams.get('file');
+if (isMainThread && file !== null) watch(file);
