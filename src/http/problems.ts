@@ -35,7 +35,12 @@ function fromFramework(error: FastifyError, request: FastifyRequest, limits: Lim
   const code = frameworkErrors[error.code] ?? (isClientError(error) ? (byStatus ?? 'bad_request') : 'internal_error');
   if (code === 'payload_too_large') {
     const limit = { name: 'max_body_bytes', value: limits.max_body_bytes };
-    return new ProblemError(code, `The body has more than ${limit.value} bytes.`, { limit }, { cause: error });
+    return new ProblemError(
+      code,
+      `The body has more than ${limit.value} bytes. Larger data go to POST /v1/datasets, which streams them.`,
+      { limit },
+      { cause: error },
+    );
   }
   const media = `The Content-Type of the body is not one that this operation accepts: ${mediaTypes(request).join(', ')}.`;
   const detail = code === 'unsupported_media_type' ? media : (frameworkDetails[code] ?? errors[code].description);
