@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
+import { answerCreation, creationHeaders, creationResponseHeaders } from '../src/http/creation.ts';
 import { sendPage } from '../src/http/pages.ts';
 import { idParams, listQuery } from '../src/schemas/common.ts';
 import {
@@ -19,7 +20,6 @@ import type { Routes } from './plugin.ts';
 
 const tags = ['datasets'];
 const params = idParams('data set', 'ds');
-const location = { Location: 'The path of the new data set.' };
 const nextPage = { Link: 'The next page, with `rel="next"`; absent on the last.' };
 
 /** The upload has a scope of its own, in which bodies of every media type are streams. */
@@ -36,18 +36,20 @@ const uploadRoutes: Routes = async (app, { services }) => {
         description:
           'Streams the body to disk and reads it in a thread of its own. CSV (RFC 4180, with a header row; `,` `;` tab or `|`), NDJSON, JSON `{"inputs": [[…]], "targets": […]}`, `.npy` (the last column is the target) or `.npz` (`inputs`/`X` and `targets`/`y`). Text columns become one feature for each text; a text target becomes classes. Whatever is wrong is named by row and column, and nothing is stored.',
         querystring: uploadQuery,
+        headers: creationHeaders,
         consumes: [...uploadMediaTypes],
         body: z.unknown().meta({ description: 'The data in the format that `Content-Type` names.' }),
         examples: uploadExamples,
         response: { 201: datasetView },
-        responseDocs: { 201: { description: 'The data set was stored.', headers: location } },
-        errors: ['limit_exceeded'],
+        responseDocs: { 201: { description: 'The data set was stored.', headers: creationResponseHeaders } },
+        errors: ['limit_exceeded', 'idempotency_key_reused'],
       },
     },
     async (request, reply) => {
       const { headers, body, query } = request;
-      const dataset = await services.datasets.create(body as Readable, headers['content-type'] ?? '', query);
-      return reply.code(201).header('location', `/v1/datasets/${dataset.id}`).send(dataset);
+      const type = headers['content-type'] ?? '';
+      const created = await services.datasets.create(body as Readable, type, query, headers['idempotency-key']);
+      return answerCreation(reply, '/v1/datasets', created).send(created.body) as never;
     },
   );
 };
@@ -64,16 +66,17 @@ export const datasetRoutes: Routes = async (app, context) => {
         tags,
         summary: 'Draw a toy data set',
         description: 'The same kind, options and seed give the same numbers on every machine.',
+        headers: creationHeaders,
         body: generateInput,
         examples: generateExamples,
         response: { 201: datasetView },
-        responseDocs: { 201: { description: 'The data set was stored.', headers: location } },
-        errors: ['limit_exceeded'],
+        responseDocs: { 201: { description: 'The data set was stored.', headers: creationResponseHeaders } },
+        errors: ['limit_exceeded', 'idempotency_key_reused'],
       },
     },
     async (request, reply) => {
-      const dataset = await services.datasets.generate(request.body);
-      return reply.code(201).header('location', `/v1/datasets/${dataset.id}`).send(dataset);
+      const created = await services.datasets.generate(request.body, request.headers['idempotency-key']);
+      return answerCreation(reply, '/v1/datasets', created).send(created.body) as never;
     },
   );
 

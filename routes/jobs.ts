@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { answerCreation, creationHeaders, creationResponseHeaders } from '../src/http/creation.ts';
 import { preferencesOf, waitPreference } from '../src/http/negotiation.ts';
 import { sendPage } from '../src/http/pages.ts';
 import { idParams, queryFlag } from '../src/schemas/common.ts';
@@ -11,11 +12,7 @@ import type { Routes } from './plugin.ts';
 const tags = ['jobs'];
 const params = idParams('job', 'job');
 
-const creationHeaders = z.looseObject({
-  'idempotency-key': z.string().min(1).max(255).optional().meta({
-    description:
-      'A key of your own: the same request with the same key creates one job and gets the same answer, however often it is sent, for 24 hours.',
-  }),
+const jobCreationHeaders = creationHeaders.extend({
   prefer: z
     .string()
     .optional()
@@ -26,10 +23,9 @@ const creationHeaders = z.looseObject({
     }),
 });
 
-const creationResponseHeaders = {
-  Location: 'The path of the job.',
+const jobResponseHeaders = {
+  ...creationResponseHeaders,
   'Preference-Applied': '`reuse`, and the seconds that were waited at most.',
-  'Idempotency-Replayed': '`true` when an earlier request with this key was answered so.',
 };
 
 /** RFC 7240 §3: which of the preferences were honoured. */
@@ -48,7 +44,7 @@ export const jobRoutes: Routes = async (app, { services, config }) => {
         summary: 'Train a network',
         description:
           'Checks everything, stores the job and queues it; a worker trains it as soon as one is free. Network and data are ids or come inline. With `Prefer: wait=30` the answer comes when the job has ended, if that is in time. Equal requests train to equal bytes. `initial_parameters` with a `job_id`, and a `step` for any of its checkpoints, starts from the parameters of another job: a fork or a warm start.',
-        headers: creationHeaders,
+        headers: jobCreationHeaders,
         querystring: z.strictObject({
           validate_only: queryFlag.optional().meta({
             description: 'Check the job, say what looks wrong in it, and answer 200 without storing anything.',
@@ -62,12 +58,12 @@ export const jobRoutes: Routes = async (app, { services, config }) => {
             description:
               'An equal run was there already and is reused, as preferred; or the job is valid and nothing was stored (`validate_only`).',
             examples: { done: answers.job.done, preview: answers.preview },
-            headers: creationResponseHeaders,
+            headers: jobResponseHeaders,
           },
           201: {
             description: 'The job is stored and will be trained, whatever happens to the service.',
             examples: answers.job,
-            headers: creationResponseHeaders,
+            headers: jobResponseHeaders,
           },
         },
         errors: ['limit_exceeded', 'idempotency_key_reused', 'already_exists', 'too_many_requests'],
@@ -78,11 +74,7 @@ export const jobRoutes: Routes = async (app, { services, config }) => {
       const preferences = preferencesOf(request);
       const options = { key: request.headers['idempotency-key'], reuse: preferences.has('reuse') };
       const created = await services.jobs.create(request.body, options);
-      reply
-        .code(created.status as 200 | 201)
-        .type('application/json')
-        .header('location', `/v1/jobs/${created.id}`);
-      if (created.replayed) reply.header('idempotency-replayed', 'true');
+      answerCreation(reply, '/v1/jobs', created);
       const seconds = waitPreference(preferences);
       const applied = appliedPreferences(created.status === 200, seconds, config.limits.max_wait_seconds);
       if (applied !== '') reply.header('preference-applied', applied);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { answerCreation, creationHeaders, creationResponseHeaders } from '../src/http/creation.ts';
 import { sendPage } from '../src/http/pages.ts';
 import { idParams, listQuery, queryFlag } from '../src/schemas/common.ts';
 import { networkExamples, networkInput, networkList, networkPreview, networkView } from '../src/schemas/network.ts';
@@ -13,7 +14,6 @@ const example = {
   created_at: '2026-01-31T12:00:00.000Z',
 };
 const { id: _id, created_at: _at, ...preview } = example;
-const location = { Location: 'The path of the new network.' };
 
 export const networkRoutes: Routes = async (app, { services }) => {
   app.post(
@@ -30,6 +30,7 @@ export const networkRoutes: Routes = async (app, { services }) => {
             .optional()
             .meta({ description: 'Check the definition and answer 200 without storing anything.' }),
         }),
+        headers: creationHeaders,
         body: networkInput,
         examples: networkExamples,
         response: { 200: networkPreview, 201: networkView },
@@ -38,15 +39,19 @@ export const networkRoutes: Routes = async (app, { services }) => {
             description: 'The definition is valid; nothing was stored (`validate_only`).',
             examples: { seed: preview },
           },
-          201: { description: 'The network was stored.', headers: location, examples: { seed: example } },
+          201: {
+            description: 'The network was stored.',
+            headers: creationResponseHeaders,
+            examples: { seed: example },
+          },
         },
-        errors: ['limit_exceeded'],
+        errors: ['limit_exceeded', 'idempotency_key_reused'],
       },
     },
     async (request, reply) => {
       if (request.query.validate_only) return reply.code(200).send(services.networks.preview(request.body));
-      const network = await services.networks.create(request.body);
-      return reply.code(201).header('location', `/v1/networks/${network.id}`).send(network);
+      const created = await services.networks.create(request.body, request.headers['idempotency-key']);
+      return answerCreation(reply, '/v1/networks', created).send(created.body) as never;
     },
   );
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { answerCreation, creationHeaders, creationResponseHeaders } from '../src/http/creation.ts';
 import { preferencesOf, preferredType, sendText, waitPreference } from '../src/http/negotiation.ts';
 import { idParams } from '../src/schemas/common.ts';
 import { applyInput, diagnosisView } from '../src/schemas/diagnosis.ts';
@@ -14,10 +15,7 @@ const params = idParams('job', 'job');
 const [json, markdown] = ['application/json', 'text/markdown'] as const;
 const fixed = { ETag: 'The same tag is the same bytes.' };
 
-const creationHeaders = z.looseObject({
-  'idempotency-key': z.string().min(1).max(255).optional().meta({
-    description: 'A key of your own: the same request with the same key creates one job, for 24 hours.',
-  }),
+const forkHeaders = creationHeaders.extend({
   prefer: z
     .string()
     .optional()
@@ -27,10 +25,9 @@ const creationHeaders = z.looseObject({
     }),
 });
 
-const creationAnswers = {
-  Location: 'The path of the new job.',
+const forkResponseHeaders = {
+  ...creationResponseHeaders,
   'Preference-Applied': 'The seconds that were waited at most.',
-  'Idempotency-Replayed': '`true` when an earlier request with this key was answered so.',
 };
 
 const stepParams = params.extend({
@@ -71,7 +68,7 @@ export const postMortemRoutes: Routes = async (app, { services, config }) => {
         summary: 'Fork a job with a fix',
         description:
           'Creates a new job: the old one with a fix of its diagnosis, from the checkpoint with which the fix was tried. `parent` links it to the old one. Its first steps are those of the trial, to the last bit.',
-        headers: creationHeaders,
+        headers: forkHeaders,
         params,
         body: applyInput,
         response: { 201: jobView },
@@ -79,7 +76,7 @@ export const postMortemRoutes: Routes = async (app, { services, config }) => {
           201: {
             description: 'The new job is stored and will be trained.',
             examples: answers.job,
-            headers: creationAnswers,
+            headers: forkResponseHeaders,
           },
         },
         errors: ['wrong_state', 'limit_exceeded', 'idempotency_key_reused', 'too_many_requests'],
@@ -89,8 +86,7 @@ export const postMortemRoutes: Routes = async (app, { services, config }) => {
       const { params, body, headers } = request;
       const created = await services.jobs.applyFix(params.id, body, headers['idempotency-key']);
       const seconds = waitPreference(preferencesOf(request));
-      reply.code(201).type(json).header('location', `/v1/jobs/${created.id}`);
-      if (created.replayed) reply.header('idempotency-replayed', 'true');
+      answerCreation(reply, '/v1/jobs', created);
       if (seconds === undefined) return reply.send(created.body as never);
       reply.header('preference-applied', `wait=${Math.min(seconds, config.limits.max_wait_seconds)}`);
       return reply.send(await services.jobs.wait(created.id, seconds));

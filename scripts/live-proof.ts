@@ -77,7 +77,7 @@ async function measure(base: string, name: keyof typeof networks): Promise<boole
   let sentAt: number | null = null;
   for await (const { event, at: now } of events(base + job.urls.events)) {
     if (event === 'progress') {
-      if (seen !== null) pauses.push(now - seen);
+      if (seen !== null && pauses.length < changes) pauses.push(now - seen);
       seen = now;
     }
     if (event === 'learning_rate_changed' && sentAt !== null) {
@@ -85,7 +85,8 @@ async function measure(base: string, name: keyof typeof networks): Promise<boole
       sentAt = null;
     }
     if (answers.length >= changes) break;
-    if (sentAt === null && event === 'progress') {
+    // A change makes the server report at once, so the pauses are measured before the first one.
+    if (sentAt === null && event === 'progress' && pauses.length >= changes) {
       sentAt = performance.now();
       void send(base + job.urls.self, 'PATCH', { learning_rate: 1e-3 / (answers.length + 2) });
     }

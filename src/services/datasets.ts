@@ -33,6 +33,15 @@ import type {
 import { newId } from '../store/ids.ts';
 import { type DatasetRecord, datasetPrefix, type PageRequest, type Store } from '../store/store.ts';
 import { isTerminal, jobStates, namesOf } from '../training/states.ts';
+import {
+  answered,
+  type CreatedAnswer,
+  claimOf,
+  earlierAnswer,
+  keptAnswer,
+  type RequestClaim,
+  repeated,
+} from './idempotency.ts';
 import type { Uploads } from './uploads.ts';
 
 /** A data set as a network is given it. */
@@ -62,8 +71,9 @@ export interface Datasets {
    * Keeps an upload; nothing is kept when anything is wrong with it.
    * @throws {ProblemError} naming the rows and columns that are wrong
    */
-  create(body: Readable, mediaType: string, query: UploadQuery): Promise<DatasetView>;
-  generate(input: GenerateInput): Promise<DatasetView>;
+  create(body: Readable, mediaType: string, query: UploadQuery, key?: string): Promise<CreatedAnswer>;
+  /** @param key the client's Idempotency-Key */
+  generate(input: GenerateInput, key?: string): Promise<CreatedAnswer>;
   get(id: string): Promise<DatasetView>;
   list(page: PageRequest): Promise<WirePage<DatasetSummary>>;
   profile(id: string): Promise<DatasetProfileView>;
@@ -85,7 +95,7 @@ export interface Datasets {
 const maxReaders = 2;
 
 export function createDatasets(
-  store: Pick<Store, 'datasets' | 'blobs'>,
+  store: Pick<Store, 'datasets' | 'blobs' | 'idempotency'>,
   uploads: Uploads,
   limits: Limits,
   now: () => number = Date.now,
@@ -97,7 +107,8 @@ export function createDatasets(
     task: UploadQuery['task'],
     name: string | undefined,
     missing: UploadQuery['missing'],
-  ) {
+    claimWith: (sha256: string) => RequestClaim | undefined,
+  ): Promise<CreatedAnswer> {
     const id = newId('dataset');
     const prefix = datasetPrefix(id);
     let profile: DatasetProfile;
@@ -121,8 +132,12 @@ export function createDatasets(
       created_at: now(),
     };
     // The parts stay when this fails: it may have been kept all the same, and only its answer lost.
-    await store.datasets.create(record);
-    return viewOf(record);
+    const answer = answered(201, viewOf(record));
+    const claim = keptAnswer(claimWith(record.sha256), answer, '/v1/datasets', record.created_at);
+    const created = await store.datasets.create(record, claim);
+    if (created.outcome === 'created') return answer;
+    await Promise.allSettled([store.blobs.deleteAll(prefix)]);
+    return repeated(created);
   }
 
   async function find(id: string): Promise<DatasetRecord> {
@@ -142,12 +157,20 @@ export function createDatasets(
   }
 
   return {
-    create: (body, mediaType, { name, target, ignore, categorical, missing, task }) => {
+    create: (body, mediaType, query, key) => {
+      const { name, target, ignore, categorical, missing, task } = query;
       const options = { format: formatOf(mediaType), target, ignore, categorical, missing, limits: readLimits(limits) };
-      return uploads.receive(body, (path) => keep({ path, options }, task, name, missing));
+      // What an upload says is known when it has been read: its cells, in whatever form they came.
+      const claimWith = (sha256: string) => claimOf('POST /v1/datasets', key, { query, sha256 });
+      return uploads.receive(body, (path) => keep({ path, options }, task, name, missing, claimWith));
     },
-    generate: ({ kind, name, rows, seed, ...given }) =>
-      keep({ name: kind, rows, seed, options: optionsOf(kind, given) }, undefined, name, 'error'),
+    async generate(input, key) {
+      const { kind, name, rows, seed, ...given } = input;
+      const claim = claimOf('POST /v1/datasets/generate', key, input);
+      const earlier = await earlierAnswer(store.idempotency, claim, now());
+      const work = { name: kind, rows, seed, options: optionsOf(kind, given) };
+      return earlier ?? keep(work, undefined, name, 'error', () => claim);
+    },
     get: async (id) => viewOf(await find(id)),
     async list(request) {
       const page = await store.datasets.list({ ...request, limit: Math.min(request.limit, limits.max_page_size) });

@@ -8,8 +8,9 @@ import { applyPatch, type PatchOperation } from '../training/json-patch.ts';
 import type { NamedArrays } from './array-blob.ts';
 import type { LabelledRows } from './data-checks.ts';
 import { diagnosis } from './diagnoses.ts';
+import type { CreatedAnswer } from './idempotency.ts';
 import { admit } from './job-admission.ts';
-import { type CreatedJob, type CreationContext, createFork } from './job-creation.ts';
+import { type CreationContext, createFork } from './job-creation.ts';
 import type { AdmittedJob, KeptRequest } from './job-request.ts';
 import { readArrays } from './job-sources.ts';
 import { type EndedJob, endedJob, type PostMortemContext } from './post-mortems.ts';
@@ -26,7 +27,7 @@ export async function applyFix(
   id: string,
   body: { readonly fix: string },
   key: string | undefined,
-): Promise<CreatedJob> {
+): Promise<CreatedAnswer> {
   const ended = await endedJob(context, id);
   return createFork(context, { scope: `POST /v1/jobs/${id}/diagnosis/apply`, body, key }, async () => {
     const { content } = await diagnosis(context, id);

@@ -8,7 +8,6 @@ import type { JobView } from '../schemas/job-view.ts';
 import { newId } from '../store/ids.ts';
 import { newJob } from '../store/jobs.ts';
 import {
-  type IdempotencyClaim,
   type JobCreated,
   type JobRecord,
   jobPrefix,
@@ -19,7 +18,15 @@ import {
 } from '../store/store.ts';
 import { type JobState, namesOf, stopReasons } from '../training/states.ts';
 import { encodeArrays } from './array-blob.ts';
-import { digestOf } from './digest.ts';
+import {
+  answered,
+  type CreatedAnswer,
+  claimOf,
+  earlierAnswer,
+  keptAnswer,
+  type RequestClaim,
+  repeated,
+} from './idempotency.ts';
 import { type AdmissionSources, admit } from './job-admission.ts';
 import { lintJob } from './job-lint.ts';
 import type { AdmittedJob, KeptRequest } from './job-request.ts';
@@ -32,17 +39,6 @@ export interface CreationContext extends AdmissionSources {
   readonly now: () => number;
 }
 
-/** The answer to a creation: as it was given the first time, and whether it was. */
-export interface CreatedJob {
-  readonly id: string;
-  /** 201 for a new job, 200 for one that was there. */
-  readonly status: number;
-  /** JSON of the job's view. */
-  readonly body: string;
-  /** An earlier request with the same key was answered so. */
-  readonly replayed: boolean;
-}
-
 export interface CreationOptions {
   /** The client's Idempotency-Key. */
   readonly key?: string | undefined;
@@ -50,9 +46,8 @@ export interface CreationOptions {
   readonly reuse?: boolean | undefined;
 }
 
-const scope = 'POST /v1/jobs';
-/** How long a key is remembered. */
-const keyLifetimeMs = 24 * 3600 * 1000;
+const collection = '/v1/jobs';
+const scope = `POST ${collection}`;
 const queuedEvent: NewEvent = { type: 'state', data: { state: 'queued', reason: null } };
 
 /** A model that an equal run would end with, or a job that is on the way to it without anybody's help. */
@@ -66,11 +61,11 @@ export async function createJob(
   context: CreationContext,
   input: JobInput,
   { key, reuse = false }: CreationOptions,
-): Promise<CreatedJob> {
+): Promise<CreatedAnswer> {
   const { store, now } = context;
-  const claim = key === undefined ? undefined : { key, scope, body_sha256: digestOf(input) };
-  const known = claim && (await store.idempotency.find(claim, now()));
-  if (known !== undefined) return repeated(known);
+  const claim = claimOf(scope, key, input);
+  const earlier = await earlierAnswer(store.idempotency, claim, now());
+  if (earlier !== undefined) return earlier;
   // Under a key of its own, the client will look for this very job; webhooks tell of this one.
   const mayReuse = reuse && input.external_id === undefined && input.webhooks.length === 0;
   const outcome = await insert(context, await admit(input, context), claim, mayReuse ? reusable : undefined);
@@ -87,11 +82,10 @@ export async function createFork(
   context: CreationContext,
   request: { readonly scope: string; readonly body: object; readonly key: string | undefined },
   prepare: () => Promise<AdmittedJob>,
-): Promise<CreatedJob> {
-  const { scope, body, key } = request;
-  const claim = key === undefined ? undefined : { key, scope, body_sha256: digestOf(body) };
-  const known = claim && (await context.store.idempotency.find(claim, context.now()));
-  if (known !== undefined) return repeated(known);
+): Promise<CreatedAnswer> {
+  const claim = claimOf(request.scope, request.key, request.body);
+  const earlier = await earlierAnswer(context.store.idempotency, claim, context.now());
+  if (earlier !== undefined) return earlier;
   const outcome = await insert(context, await prepare(), claim);
   if ('record' in outcome) throw taken(outcome.record, 'has this external_id');
   return answerOf(outcome, context.limits);
@@ -101,7 +95,7 @@ export async function createFork(
  * Creates the job of a client's own key, unless it is there already.
  * @throws {ProblemError} `already_exists` when the job under this key trains something else
  */
-export async function putJob(context: CreationContext, input: JobInput, external_id: string): Promise<CreatedJob> {
+export async function putJob(context: CreationContext, input: JobInput, external_id: string): Promise<CreatedAnswer> {
   if (input.external_id !== undefined && input.external_id !== external_id) {
     const detail = `external_id must be the key of the path, ${JSON.stringify(external_id)}, or be left out.`;
     throw problemError([{ pointer: '/external_id', code: 'not_allowed', detail }]);
@@ -129,36 +123,22 @@ async function present({ store, now }: CreationContext, job: JobRecord): Promise
   return viewOf(job, { transitions, changes, live: null, now: now() });
 }
 
-const answered = (status: number, view: JobView): CreatedJob => ({
-  id: view.id,
-  status,
-  body: JSON.stringify(view),
-  replayed: false,
-});
-
 /** A job that was there answers the request; under its key it is going to be the answer again. */
 async function reused(
   context: CreationContext,
   record: JobRecord,
   claim: RequestClaim | undefined,
-): Promise<CreatedJob> {
+): Promise<CreatedAnswer> {
   const found = answered(200, await present(context, record));
-  if (claim === undefined) return found;
-  const kept = await context.store.idempotency.keep(claimOf(claim, found, context.now()));
+  const claimed = keptAnswer(claim, found, collection, context.now());
+  if (claimed === undefined) return found;
+  const kept = await context.store.idempotency.keep(claimed);
   return kept.outcome === 'created' ? found : repeated(kept);
-}
-
-/** What identifies a request that may come twice. */
-interface RequestClaim {
-  readonly key: string;
-  /** Method and path. */
-  readonly scope: string;
-  readonly body_sha256: string;
 }
 
 type Inserted =
   | Exclude<JobCreated, { outcome: 'created' }>
-  | { readonly outcome: 'created'; readonly answer: CreatedJob };
+  | { readonly outcome: 'created'; readonly answer: CreatedAnswer };
 
 /** Stores the job with everything that belongs to it; what was put beside it is taken back when it is refused. */
 async function insert(
@@ -174,7 +154,7 @@ async function insert(
   const { max_queue_seconds: patience } = admitted.request.limits;
   const outcome = await store.jobs.create({
     job,
-    idempotency: claim && claimOf(claim, created, job.created_at),
+    idempotency: keptAnswer(claim, created, collection, job.created_at),
     reuse,
     max_waiting: limits.max_queue,
     deadline: patience === undefined ? undefined : job.created_at + 1000 * patience,
@@ -184,11 +164,6 @@ async function insert(
   if (outcome.outcome === 'created') return { outcome: 'created', answer: created };
   await store.blobs.deleteAll(jobPrefix(job.id));
   return outcome;
-}
-
-function claimOf(claim: RequestClaim, { id, status, body }: CreatedJob, created_at: number): IdempotencyClaim {
-  const answer = { status, headers: { location: urlsOf(id).self }, body };
-  return { ...claim, answer, created_at, expires_at: created_at + keyLifetimeMs };
 }
 
 /** The record, with its numbers already in a blob: a job that is acknowledged can always be trained. */
@@ -219,20 +194,10 @@ async function recordOf({ store, now }: CreationContext, admitted: AdmittedJob):
   };
 }
 
-type Repeated = Extract<JobCreated, { readonly outcome: 'replayed' | 'key_reused' }>;
-
-function repeated(known: Repeated): CreatedJob {
-  if (known.outcome === 'key_reused') {
-    throw new ProblemError('idempotency_key_reused', 'This Idempotency-Key was used with another body before.');
-  }
-  const { status, body } = known.answer;
-  return { id: (JSON.parse(body) as { id: string }).id, status, body, replayed: true };
-}
-
 function answerOf(
   inserted: Exclude<Inserted, { outcome: 'external_id_taken' | 'run_exists' }>,
   { max_queue }: Limits,
-): CreatedJob {
+): CreatedAnswer {
   switch (inserted.outcome) {
     case 'created':
       return inserted.answer;

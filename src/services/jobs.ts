@@ -32,8 +32,9 @@ import { JobFeed } from './feed.ts';
 import { applyFix } from './forks.ts';
 import { readHistory } from './history.ts';
 import { type Housekeeping, startHousekeeping } from './housekeeping.ts';
+import type { CreatedAnswer } from './idempotency.ts';
 import { actOn, removeJob, requireJob } from './job-actions.ts';
-import { type CreatedJob, type CreationOptions, createJob, putJob } from './job-creation.ts';
+import { type CreationOptions, createJob, putJob } from './job-creation.ts';
 import { patchJob } from './job-patch.ts';
 import { previewJob } from './job-preview.ts';
 import { type KeptRequest, runRequest } from './job-request.ts';
@@ -72,11 +73,11 @@ export interface Tagged<Content> {
 }
 
 export interface Jobs {
-  create(input: JobInput, options?: CreationOptions): Promise<CreatedJob>;
+  create(input: JobInput, options?: CreationOptions): Promise<CreatedAnswer>;
   /** What a job would become, without storing it. */
   preview(input: JobInput): Promise<JobPreview>;
   /** Creates the job of a client's own key, or finds it. */
-  put(external_id: string, input: JobInput): Promise<CreatedJob>;
+  put(external_id: string, input: JobInput): Promise<CreatedAnswer>;
   get(id: string): Promise<JobView>;
   list(query: JobListQuery): Promise<WirePage<JobSummary>>;
   act(id: string, action: JobAction): Promise<JobView>;
@@ -107,7 +108,7 @@ export interface Jobs {
   /** What is wrong with a job that has ended, and what mends it: JSON text. */
   diagnosis(id: string): Promise<Tagged<string>>;
   /** Creates the job again with a fix of its diagnosis. */
-  applyFix(id: string, body: { readonly fix: string }, key: string | undefined): Promise<CreatedJob>;
+  applyFix(id: string, body: { readonly fix: string }, key: string | undefined): Promise<CreatedAnswer>;
   /** Takes up what was left behind, and begins to train. */
   start(): Promise<void>;
   /** Saves every run and ends the pool; the store stays open. */

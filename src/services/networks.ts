@@ -6,12 +6,14 @@ import { toTimestamp, type WirePage } from '../schemas/common.ts';
 import { definitionOf, type NetworkInput, type NetworkPreview, type NetworkView } from '../schemas/network.ts';
 import { newId } from '../store/ids.ts';
 import type { NetworkRecord, PageRequest, Store } from '../store/store.ts';
+import { answered, type CreatedAnswer, claimOf, earlierAnswer, keptAnswer, repeated } from './idempotency.ts';
 import { lint } from './lint.ts';
 
 export interface Networks {
   /** What a definition would become, without storing it. */
   preview(input: NetworkInput): NetworkPreview;
-  create(input: NetworkInput): Promise<NetworkView>;
+  /** @param key the client's Idempotency-Key */
+  create(input: NetworkInput, key?: string): Promise<CreatedAnswer>;
   get(id: string): Promise<NetworkView>;
   list(page: PageRequest): Promise<WirePage<NetworkView>>;
   remove(id: string): Promise<void>;
@@ -103,7 +105,10 @@ export function createNetworks(store: Store, limits: Limits, now: () => number =
   };
   return {
     preview,
-    async create(input) {
+    async create(input, key) {
+      const claim = claimOf('POST /v1/networks', key, input);
+      const earlier = await earlierAnswer(store.idempotency, claim, now());
+      if (earlier !== undefined) return earlier;
       const described = preview(input);
       const { name, metadata, ...definition } = input;
       const record = {
@@ -113,8 +118,9 @@ export function createNetworks(store: Store, limits: Limits, now: () => number =
         metadata: metadata ?? {},
         created_at: now(),
       };
-      await store.networks.create(record);
-      return { id: record.id, ...described, created_at: toTimestamp(record.created_at) };
+      const answer = answered(201, { id: record.id, ...described, created_at: toTimestamp(record.created_at) });
+      const created = await store.networks.create(record, keptAnswer(claim, answer, '/v1/networks', record.created_at));
+      return created.outcome === 'created' ? answer : repeated(created);
     },
     async get(id) {
       const record = await store.networks.get(id);
