@@ -11,16 +11,17 @@ import {
   selfTestView,
 } from '../src/schemas/gradients.ts';
 import { createGradients } from '../src/services/gradients/gradients.ts';
+import { createPostMortems } from '../src/training/post-mortem/thread.ts';
 import type { Routes } from './plugin.ts';
 
 const tags = ['gradients'];
 const [json, markdown] = ['application/json', 'text/markdown'] as const;
 
 /** The documented answers are what the service answers. */
-const documented = createGradients(defaultLimits);
+const documented = createGradients(defaultLimits, createPostMortems());
 const explainSeed = gradientsInput.parse(gradientExamples.explain.seed);
 const checked = documented.check(gradientCheckInput.parse(gradientExamples.check.seed));
-const audited = documented.audit(gradientAuditInput.parse(gradientExamples.audit.seed));
+const audited = await documented.audit(gradientAuditInput.parse(gradientExamples.audit.seed));
 const tested = { activation: 'sigmoid', loss: 'binary_cross_entropy', relative_error: 2.1e-11, kinks: 0, passed: true };
 
 export const gradientRoutes: Routes = async (app, { services }) => {

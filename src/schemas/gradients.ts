@@ -134,7 +134,9 @@ const sentLayers = (description: string) =>
 
 const yours = z
   .strictObject({
-    gradients: sentLayers('Per layer `{weights, biases}`; tensors and layers (null) may be left out.'),
+    gradients: sentLayers(
+      'Per layer `{weights, biases}`; tensors and layers (null) may be left out. What is not finite is "NaN", "Infinity" or "-Infinity".',
+    ),
     activations: z
       .array(z.unknown())
       .optional()
@@ -206,9 +208,27 @@ export const gradientAuditView = z
     candidates: z.array(bugReport),
     indistinguishable: z.boolean().meta({ description: 'Several bugs give the same numbers on this data.' }),
     telling_data: z
-      .strictObject({ inputs: z.array(z.array(z.number())), targets: z.array(z.array(z.number())), gap: z.number() })
+      .strictObject({
+        inputs: z.array(z.array(z.number())),
+        targets: z.array(z.array(z.number())),
+        gap: z.number().meta({ description: 'The smallest relative difference between what any two of them give.' }),
+        tells_apart: z.array(z.string()),
+      })
       .nullable()
-      .meta({ description: 'A batch on which the candidates differ; send its numbers next.' }),
+      .meta({
+        description:
+          'A batch on which those differ that look alike on yours: the candidates, or the verdict and what it does not reveal. Send its numbers next.',
+      }),
+    non_finite: z
+      .strictObject({
+        count: z.int(),
+        first: z.strictObject({ layer: layerNumber, tensor: z.string(), index, value: finiteOrNot }),
+        causes: z.array(
+          z.strictObject({ cause: z.string(), explanation: z.string(), detail: z.string(), fix: z.string() }),
+        ),
+      })
+      .nullable()
+      .meta({ description: 'Where your numbers are NaN or infinite first, and what makes them so on this data.' }),
     not_revealed: z
       .array(z.strictObject({ bug: z.string(), reason: z.string() }))
       .meta({ description: 'Bugs that would not show in these numbers.' }),

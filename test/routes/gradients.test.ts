@@ -166,6 +166,30 @@ describe('auditing gradients', () => {
     expect(body).toMatchObject({ verdict: 'no_match', match: null, first_difference: { layer: 3, tensor: 'weights' } });
   });
 
+  it('names two bugs at once, which takes a thread, and leaves nothing untried', async () => {
+    const layers = (await trueGradients()).map(({ weights, biases }) => ({
+      weights: weights.map((row) => row.map((g) => -g)),
+      biases: biases.map((g) => -3 * g),
+    }));
+    const { body } = await audit({ gradients: { layers } });
+    gradientAuditView.parse(body);
+    expect(body).toMatchObject({ verdict: 'bug_found', match: { bug: 'wrong_sign + bias_not_averaged' } });
+    expect(body.notes.join()).not.toContain('Only single bugs');
+  });
+
+  it('says of numbers that are not finite where they begin and what makes them so', async () => {
+    const { body } = await audit({ gradients: { layers: [null, null, { biases: ['NaN', 1] }] } });
+    gradientAuditView.parse(body);
+    expect(body).toMatchObject({
+      verdict: 'no_match',
+      non_finite: {
+        count: 1,
+        first: { layer: 3, tensor: 'biases', index: [0], value: 'NaN' },
+        causes: [{ cause: 'not_in_right_formulas' }],
+      },
+    });
+  });
+
   it('says what is missing or does not fit', async () => {
     const shape = await audit({ gradients: { layers: [{ biases: [1, 2] }] } });
     expect(shape.body.errors).toMatchObject([{ pointer: '/yours/gradients/layers/0/biases', code: 'shape_mismatch' }]);

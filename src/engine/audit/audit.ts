@@ -1,7 +1,17 @@
 /** The audit of somebody's backpropagation: is it right, and if not, which known bug gives exactly these numbers? */
 import type { ParameterProblem } from '../parameters.ts';
 import type { Pass } from '../reference/pass.ts';
-import { type Exercise, type Hypothesis, pairsOf, passUnder, predicted, singleBugs } from './hypotheses.ts';
+import {
+  type BugForm,
+  type Exercise,
+  type Hypothesis,
+  pairsOf,
+  passUnder,
+  predicted,
+  singleBugs,
+} from './hypotheses.ts';
+import { findNonFinite, type NonFinite } from './non-finite.ts';
+import { type NotRevealed, whyNotRevealed } from './not-revealed.ts';
 import { type Observed, partOf, type Reading, readObservations, type SentLayers } from './observations.ts';
 import { precisionOf, type SentPrecision } from './precision.ts';
 import { type Comparison, compare, noiseUnder, relativeError } from './tolerance.ts';
@@ -30,11 +40,18 @@ export interface Audit {
   readonly first_difference: FirstDifference | null;
   /** The hypotheses that give these numbers, best first; a bug stands there once, in its best form. */
   readonly candidates: readonly Candidate[];
-  /** Bugs that would have given right numbers on this data. */
-  readonly not_revealed: readonly Hypothesis[];
+  /** Bugs that would not show on this data: beside right numbers, or beside the bug that was found. */
+  readonly not_revealed: readonly NotRevealed[];
+  /** Of the numbers that were sent; null when all are finite. */
+  readonly non_finite: NonFinite | null;
   /** Whether bugs were tried two at a time. */
   readonly pairs_tried: boolean;
   readonly notes: readonly string[];
+}
+
+export interface AuditOptions {
+  /** Whether pairs are tried where no single bug fits; they take far longer. */
+  readonly pairs?: boolean;
 }
 
 /** A hypothesis farther off than this is not looked at closely: no precision in use is that coarse. */
@@ -52,6 +69,7 @@ export const passCost = ({ plan, data }: Exercise): number => 3 * data.rows * pl
 export function audit(
   exercise: Exercise,
   layers: SentLayers,
+  options: AuditOptions = {},
 ):
   | { readonly result: Audit; readonly problems?: never }
   | { readonly result?: never; readonly problems: readonly ParameterProblem[] } {
@@ -63,7 +81,7 @@ export function audit(
   const judges = readings.map((reading) => new Judge(exercise, reading, precision, truth));
   const right = judges.find((judge) => judge.isTrue());
   if (right !== undefined) return { result: right.correct() };
-  const found = firstWithCandidates(judges, exercise);
+  const found = firstWithCandidates(judges, exercise, options);
   return { result: found.judge.wrong(found) };
 }
 
@@ -73,10 +91,10 @@ interface Found {
   readonly pairs_tried: boolean;
 }
 
-function firstWithCandidates(judges: readonly Judge[], exercise: Exercise): Found {
+function firstWithCandidates(judges: readonly Judge[], exercise: Exercise, { pairs = true }: AuditOptions): Found {
   const singles = singleBugs(exercise);
   const stages = [singles, pairsOf(singles)];
-  const affordable = stages.filter((stage, i) => i === 0 || stage.length * passCost(exercise) <= pairBudget);
+  const affordable = stages.filter((stage, i) => i === 0 || (pairs && stage.length * passCost(exercise) <= pairBudget));
   for (const [stage, hypotheses] of affordable.entries()) {
     for (const judge of judges) {
       const candidates = judge.candidates(hypotheses);
@@ -85,6 +103,11 @@ function firstWithCandidates(judges: readonly Judge[], exercise: Exercise): Foun
   }
   return { judge: judges[0], candidates: [], pairs_tried: affordable.length > 1 };
 }
+
+const isForm =
+  (known: BugForm) =>
+  ({ bug, variant }: BugForm): boolean =>
+    bug === known.bug && variant === known.variant;
 
 /** One reading of the client's numbers, held against hypotheses. */
 class Judge {
@@ -107,13 +130,12 @@ class Judge {
   }
 
   correct(): Audit {
-    const hidden = this.candidates(singleBugs(this.#exercise)).map(({ hypothesis }) => hypothesis);
     return {
       ...this.#common(),
       verdict: 'correct',
       first_difference: null,
       candidates: [],
-      not_revealed: hidden,
+      not_revealed: this.#hiddenBeside([]),
       pairs_tried: false,
     };
   }
@@ -121,7 +143,10 @@ class Judge {
   wrong({ candidates, pairs_tried }: Found): Audit {
     const verdict = candidates.length > 0 ? 'bug_found' : 'no_match';
     const first_difference = this.#firstDifference();
-    return { ...this.#common(), verdict, first_difference, candidates, not_revealed: [], pairs_tried };
+    // Beside one bug another may hide; beside two nobody looks for a third.
+    const [best] = candidates;
+    const not_revealed = best?.hypothesis.length === 1 ? this.#hiddenBeside(best.hypothesis) : [];
+    return { ...this.#common(), verdict, first_difference, candidates, not_revealed, pairs_tried };
   }
 
   /** The hypotheses that give these numbers, nearest first and otherwise in the order they came in. */
@@ -139,6 +164,17 @@ class Judge {
       if (!named.has(name)) named.set(name, candidate);
     }
     return [...named.values()];
+  }
+
+  /** The single bugs that could be there as well, because the numbers would be the same. */
+  #hiddenBeside(base: Hypothesis): readonly NotRevealed[] {
+    const singles = singleBugs(this.#exercise);
+    const known = base[0];
+    const together = known === undefined ? singles : pairsOf(singles).filter((pair) => pair.some(isForm(known)));
+    return this.candidates(together).map(({ hypothesis }) => ({
+      hypothesis: hypothesis.filter(({ bug }) => bug !== known?.bug),
+      reason: whyNotRevealed(this.#exercise, this.#reading.tensors, base, hypothesis),
+    }));
   }
 
   /** Errors below the noise of float32 or of rounding say nothing: the table's order decides. */
@@ -198,6 +234,7 @@ class Judge {
     return {
       relative_error: this.#errorOf(this.#comparisons),
       precision: this.#precision,
+      non_finite: findNonFinite(this.#reading.tensors, this.#truth, this.#precision),
       notes: this.#reading.notes,
     };
   }

@@ -116,15 +116,31 @@ interface SentArray {
   readonly values: readonly number[];
 }
 
-/** A vector or matrix of finite numbers, or null. */
+/** JSON has no NaN: strings stand for what is not finite, and JavaScript writes null for all of it. */
+const notFinite: ReadonlyMap<unknown, number> = new Map([
+  ['NaN', Number.NaN],
+  ['Infinity', Number.POSITIVE_INFINITY],
+  ['-Infinity', Number.NEGATIVE_INFINITY],
+  [null, Number.NaN],
+]);
+
+/** The numbers, or null where something is none. */
+function numbersOf(values: readonly unknown[]): readonly number[] | null {
+  const numbers = values.map((value) => notFinite.get(value) ?? value);
+  return numbers.every((value) => typeof value === 'number') ? numbers : null;
+}
+
+/** A vector or matrix of numbers, or null. */
 function arrayOf(sent: unknown): SentArray | null {
   if (!Array.isArray(sent) || sent.length === 0) return null;
-  const finite = (values: readonly unknown[]): values is readonly number[] => values.every(Number.isFinite);
-  if (!Array.isArray(sent[0])) return finite(sent) ? { shape: [sent.length], values: sent } : null;
+  if (!Array.isArray(sent[0])) {
+    const values = numbersOf(sent);
+    return values && { shape: [sent.length], values };
+  }
   const columns = sent[0].length;
   if (!sent.every((row) => Array.isArray(row) && row.length === columns)) return null;
-  const values: unknown[] = sent.flat();
-  return finite(values) ? { shape: [sent.length, columns], values } : null;
+  const values = numbersOf(sent.flat());
+  return values && { shape: [sent.length, columns], values };
 }
 
 /** Equal, transposed, or a vector written as a column or row. */
@@ -147,7 +163,7 @@ function axesOf([first, second]: readonly number[], wanted: readonly number[]): 
 
 function misfit({ path, shape }: Place, array: SentArray | null): ParameterProblem {
   const swapped = shape.length === 2 ? ` or [${shape.toReversed().join(', ')}]` : '';
-  const found = array === null ? 'something that is no array of finite numbers' : `[${array.shape.join(', ')}]`;
+  const found = array === null ? 'something that is no array of numbers' : `[${array.shape.join(', ')}]`;
   return { path, expected: `[${shape.join(', ')}]${swapped}`, found };
 }
 

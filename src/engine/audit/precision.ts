@@ -19,7 +19,7 @@ export function precisionOf(tensors: readonly Float64Array[]): SentPrecision {
   let [digits, decimals, float32] = [1, 0, true];
   for (const values of tensors) {
     for (const value of values) {
-      if (value === 0) continue;
+      if (value === 0 || !Number.isFinite(value)) continue;
       const shape = decimalShape(value);
       digits = Math.max(digits, shape.digits);
       decimals = Math.max(decimals, shape.digits - 1 - shape.exponent);

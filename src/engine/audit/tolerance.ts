@@ -62,12 +62,13 @@ export interface Comparison {
   readonly worst: number;
 }
 
-/** Compares one tensor; NaN differs from everything. */
+/** Compares one tensor; NaN differs from everything but NaN. */
 export function compare(observed: Observed, expected: FloatArray, noise: number, precision: SentPrecision): Comparison {
   let [excess, worst] = [0, 0];
   for (let i = 0; i < expected.length; i++) {
     const allowed = noise + roundingError(observed.values[i], precision);
-    const difference = Math.abs(observed.values[i] - expected[i]);
+    // NaN equals NaN, and Infinity itself.
+    const difference = Object.is(observed.values[i], expected[i]) ? 0 : Math.abs(observed.values[i] - expected[i]);
     const ratio = difference === 0 ? 0 : difference / allowed;
     if (ratio <= excess) continue;
     worst = i;
@@ -86,6 +87,8 @@ export function relativeError(
   let [gap, mine, theirs] = [0, 0, 0];
   for (const { yours, expected, base } of pairs) {
     for (let i = 0; i < yours.length; i++) {
+      // The same on both sides, and no number to measure by.
+      if (!Number.isFinite(yours[i]) && Object.is(yours[i], expected[i])) continue;
       const start = base === null ? 0 : base[i];
       gap += square(yours[i] - expected[i]);
       mine += square(yours[i] - start);

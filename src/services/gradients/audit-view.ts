@@ -1,13 +1,10 @@
 /** An audit as an answer in plain words. */
-import { type Audit, audit, type Candidate } from '../../engine/audit/audit.ts';
+import { type AuditAnswer, mostCandidates } from '../../engine/audit/answer.ts';
+import type { Audit, Candidate } from '../../engine/audit/audit.ts';
 import type { Exercise, Hypothesis } from '../../engine/audit/hypotheses.ts';
-import {
-  type ObservedKind,
-  observedKinds,
-  readObservations,
-  type SentLayers,
-} from '../../engine/audit/observations.ts';
-import { tellingBatch } from '../../engine/audit/telling-apart.ts';
+import { type NonFinite, nonFiniteCauses } from '../../engine/audit/non-finite.ts';
+import { type ObservedKind, observedKinds, type SentLayers } from '../../engine/audit/observations.ts';
+import type { TellingBatch } from '../../engine/audit/telling-apart.ts';
 import { noiseMargin } from '../../engine/audit/tolerance.ts';
 import { type Bug, bugs } from '../../engine/reference/bugs.ts';
 import { type Problem, refuse } from '../../errors.ts';
@@ -17,27 +14,26 @@ import type { BugReport, GradientAuditInput, GradientAuditView } from '../../sch
 import type { Admitted } from './exercise.ts';
 
 const noTellingBatch =
-  'No batch was found on which the candidates differ in what was sent: send the other tensors, too.';
+  'No batch was found on which these differ in what was sent: send the other tensors, too, or other parameters.';
 
-/** Best candidates; more would not be read. */
-const mostCandidates = 5;
+/** What the client sent, in the engine's words. */
+export function observedOf({ yours }: GradientAuditInput) {
+  const kind = observedKinds.find((name) => yours[name] !== undefined) ?? 'gradients';
+  const layers: SentLayers = kind === 'activations' ? (yours.activations ?? []) : (yours[kind]?.layers ?? []);
+  return { kind, layers, learning_rate: yours.learning_rate ?? null };
+}
 
 export function auditView(
-  { yours }: GradientAuditInput,
-  admit: (asked: Pick<Exercise, 'kind' | 'learning_rate'>) => Admitted,
+  { result, problems, is_ambiguous, telling }: AuditAnswer,
+  { exercise, notes }: Pick<Admitted, 'exercise' | 'notes'>,
 ): GradientAuditView {
-  const kind = observedKinds.find((name) => yours[name] !== undefined) ?? 'gradients';
-  const { exercise, notes } = admit({ kind, learning_rate: yours.learning_rate ?? null });
-  const layers: SentLayers = kind === 'activations' ? (yours.activations ?? []) : (yours[kind]?.layers ?? []);
-  const { result, problems } = audit(exercise, layers);
-  if (result === undefined) {
-    refuse(problems.map(({ path, expected, found }) => shapeProblem(kind, path, expected, found)));
+  if (result === null) {
+    refuse(problems.map(({ path, expected, found }) => shapeProblem(exercise.kind, path, expected, found)));
     throw new TypeError('an audit without result has problems');
   }
   const candidates = result.candidates.slice(0, mostCandidates);
   const reports = candidates.map(reportOf);
   const { first_difference: first } = result;
-  const telling = reports.length > 1 ? tellingData(exercise, layers, candidates) : null;
   return {
     verdict: result.verdict,
     relative_error: toWire(result.relative_error),
@@ -53,19 +49,17 @@ export function auditView(
     match: reports[0] ?? null,
     candidates: reports,
     indistinguishable: reports.length > 1,
-    telling_data: telling,
-    not_revealed: result.not_revealed.map((hypothesis) => ({
+    telling_data: telling && tellingView(telling, exercise),
+    non_finite: result.non_finite && nonFiniteView(result.non_finite),
+    not_revealed: result.not_revealed.map(({ hypothesis, reason }) => ({
       bug: nameOf(hypothesis),
-      reason:
-        exercise.data.rows === 1
-          ? 'With one row a sum over the rows, their mean and the last of them are the same.'
-          : 'It would give the same numbers in the tensors that were sent, on this data and at this precision.',
+      reason,
     })),
     notes: [
       ...notes,
       ...result.notes,
       ...limitsOf(result, exercise),
-      ...(reports.length > 1 && telling === null ? [noTellingBatch] : []),
+      ...(is_ambiguous && telling === null ? [noTellingBatch] : []),
     ],
   };
 }
@@ -100,16 +94,25 @@ function thresholdText({ precision: { kind, significant_digits: digits, decimals
   return `Equal within half a unit of digit ${digits} or of decimal ${decimals}, plus ${noise}.`;
 }
 
-function tellingData(exercise: Exercise, layers: SentLayers, candidates: readonly Candidate[]) {
-  const { plan, data, kind } = exercise;
-  // Activations have the rows of the batch; gradients of any batch have the same shapes.
-  if (kind === 'activations') return null;
-  const { readings } = readObservations({ plan, rows: data.rows, kind, layers });
-  const hypotheses = candidates.map(({ hypothesis }) => hypothesis);
-  const batch = tellingBatch(exercise, hypotheses, readings[0].tensors);
-  if (batch === null) return null;
-  const { inputs, targets, rows } = batch.data;
-  return { inputs: rowsOf(inputs, plan.input_size), targets: rowsOf(targets, targets.length / rows), gap: batch.gap };
+function tellingView({ data, gap, apart }: TellingBatch, { plan }: Exercise) {
+  const { inputs, targets, rows } = data;
+  return {
+    inputs: rowsOf(inputs, plan.input_size),
+    targets: rowsOf(targets, targets.length / rows),
+    gap,
+    tells_apart: apart.map((hypothesis) => (hypothesis.length === 0 ? 'correct' : nameOf(hypothesis))),
+  };
+}
+
+function nonFiniteView({ count, first, causes }: NonFinite): GradientAuditView['non_finite'] {
+  return {
+    count,
+    first: { ...first, index: [...first.index], value: toWire(first.value) },
+    causes: causes.map(({ cause, detail }) => {
+      const { explanation, fix } = nonFiniteCauses[cause];
+      return { cause, explanation, detail, fix };
+    }),
+  };
 }
 
 /** What was not looked at. */

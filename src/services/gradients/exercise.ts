@@ -3,6 +3,7 @@ import type { Limits } from '../../config.ts';
 import { passCost } from '../../engine/audit/audit.ts';
 import type { Exercise } from '../../engine/audit/hypotheses.ts';
 import type { Plan } from '../../engine/backend.ts';
+import type { NetworkDefinition } from '../../engine/definition.ts';
 import { initialParameters, plan } from '../../engine/plan.ts';
 import { type Problem, refuse } from '../../errors.ts';
 import type { Matrix } from '../../schemas/data.ts';
@@ -20,6 +21,8 @@ export interface ExerciseInput {
 
 export interface Admitted {
   readonly exercise: Exercise;
+  /** Of the exercise: in float64, without dropout. */
+  readonly definition: NetworkDefinition;
   readonly notes: readonly string[];
 }
 
@@ -59,7 +62,7 @@ export function admit(
     over(limits, 'max_gradient_work', work, '/network', 'The answer would take', 'multiply-adds'),
     'limit_exceeded',
   );
-  return { exercise, notes };
+  return { exercise, definition: exact, notes };
 }
 
 /** The matrices with one row per sample; what fits only the other way round is turned, and that is said. */

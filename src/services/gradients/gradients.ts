@@ -1,5 +1,8 @@
 /** Gradients: explained, held against central differences, and audited. All in float64 and without state. */
 import type { Limits } from '../../config.ts';
+import { type AuditAnswer, type AuditRequest, answerAudit } from '../../engine/audit/answer.ts';
+import { passCost } from '../../engine/audit/audit.ts';
+import type { Exercise } from '../../engine/audit/hypotheses.ts';
 import { checkGradients, checkPasses, checkThreshold } from '../../engine/gradient-check.ts';
 import { bugNames } from '../../engine/reference/bugs.ts';
 import { definedPairs, selfTestRow } from '../../engine/self-test.ts';
@@ -13,8 +16,10 @@ import type {
   GradientsView,
   SelfTestView,
 } from '../../schemas/gradients.ts';
+import { readAudit } from '../../training/post-mortem/audit-gradients.ts';
+import type { PostMortems } from '../../training/post-mortem/thread.ts';
 import { workedDerivation } from '../../training/worked-derivation.ts';
-import { auditView } from './audit-view.ts';
+import { auditView, observedOf } from './audit-view.ts';
 import { admit } from './exercise.ts';
 import { explain, runPass } from './explain.ts';
 
@@ -23,14 +28,31 @@ export interface Gradients {
   /** The same as a worked derivation in Markdown. */
   derive(input: GradientsInput): string;
   check(input: GradientCheckInput): GradientCheckView;
-  audit(input: GradientAuditInput): GradientAuditView;
+  audit(input: GradientAuditInput): Promise<GradientAuditView>;
   selfTest(): Promise<SelfTestView>;
+  close(): Promise<void>;
 }
 
 /** Truth and single bugs, each once in float64 and twice in float32 at most, and a few for telling bugs apart. */
 const auditPasses = 12 * bugNames.length;
 
-export function createGradients(limits: Limits): Gradients {
+/** Nanoseconds that the main thread may spend on an audit: longer ones go to a thread. */
+const quickWork = 2e7;
+/** Measured: what a pass over a tiny network takes, and each multiply-add. */
+const passOverhead = 4e4;
+const multiplyAdd = 1.2;
+
+/** @param thread answers what takes long */
+export function createGradients(limits: Limits, thread: PostMortems): Gradients {
+  async function audited(request: AuditRequest, exercise: Exercise): Promise<AuditAnswer> {
+    const work = auditPasses * (passOverhead + multiplyAdd * passCost(exercise));
+    if (work <= quickWork) {
+      const answer = answerAudit(request, { pairs: false });
+      if (answer.result?.verdict !== 'no_match') return answer;
+    }
+    return readAudit(await thread.ask('audit_gradients', request));
+  }
+
   return {
     explain(input) {
       const { exercise, notes } = admit(input, limits, () => 1);
@@ -57,7 +79,13 @@ export function createGradients(limits: Limits): Gradients {
         notes: [...notes],
       };
     },
-    audit: (input) => auditView(input, (asked) => admit(input, limits, () => auditPasses, asked)),
+    async audit(input) {
+      const { layers, ...asked } = observedOf(input);
+      const admitted = admit(input, limits, () => auditPasses, asked);
+      const { exercise, definition } = admitted;
+      const { values, data } = exercise;
+      return auditView(await audited({ definition, values, data, layers, ...asked }, exercise), admitted);
+    },
     async selfTest() {
       const results: SelfTestView['results'] = [];
       for (const pair of definedPairs) {
@@ -68,5 +96,6 @@ export function createGradients(limits: Limits): Gradients {
       }
       return { passed: results.every(({ passed }) => passed), threshold: checkThreshold, results };
     },
+    close: () => thread.close(),
   };
 }

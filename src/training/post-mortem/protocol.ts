@@ -1,10 +1,12 @@
 /** What a post-mortem thread is asked and what it answers. */
+import type { AuditRequest } from '../../engine/audit/answer.ts';
 import type { CodedError } from '../request.ts';
 import type { DiagnosisRequest } from './diagnose.ts';
 import type { StepRequest } from './explain-step.ts';
 
 /** By the name of the question. Every answer is a text: large ones are written in the thread, too. */
 export interface PostMortemQuestions {
+  audit_gradients: AuditRequest;
   explain_step: StepRequest;
   diagnose: DiagnosisRequest;
 }

@@ -5,6 +5,7 @@ import { codedError } from '../coded-error.ts';
 import { lowerPriority } from '../priority.ts';
 import type { WorkerOptions } from '../protocol.ts';
 import type { CreateBackend } from '../run.ts';
+import { auditGradients } from './audit-gradients.ts';
 import { diagnose } from './diagnose.ts';
 import { explainStep } from './explain-step.ts';
 import type { FromPostMortem, ToPostMortem } from './protocol.ts';
@@ -15,6 +16,8 @@ const create: CreateBackend = (...given) => createBackend(...given, compiler);
 
 function answer({ name, asked }: ToPostMortem): string {
   switch (name) {
+    case 'audit_gradients':
+      return auditGradients(asked);
     case 'explain_step':
       return explainStep(asked, create);
     case 'diagnose':

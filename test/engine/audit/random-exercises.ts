@@ -11,7 +11,7 @@ import { definedPairs } from '../../../src/engine/self-test.ts';
 
 const activationNames = Object.keys(activations) as ActivationName[];
 
-/** 1–4 layers, one in three of them square, batches of 2–32 rows, with l2 in one network of four. */
+/** 1–4 layers, one in three of them square, batches of 2–32 rows; l1, l2 and each normalization in one network of four. */
 export function randomExercise(seed: number): Exercise {
   let drawn = 0;
   const draw = () => uniform(seed, 'audit', 7, drawn++);
@@ -24,8 +24,11 @@ export function randomExercise(seed: number): Exercise {
     activation: draw() < 0.4 ? ('relu' as const) : activationNames[below(activationNames.length)],
   }));
   const l2 = draw() < 0.25 ? 0.05 : 0;
-  const layers = [...hidden, { units: size(), activation: pair.activation }].map((layer) => ({ ...layer, l2 }));
+  const unpenalised = [...hidden, { units: size(), activation: pair.activation }].map((layer) => ({ ...layer, l2 }));
   const reduction = reductions[below(reductions.length)];
+  const l1 = draw() < 0.25 ? 0.02 : 0;
+  const kind = ([{ batch_norm: true }, { layer_norm: true }, {}, {}] as const)[below(4)];
+  const layers = unpenalised.map((layer, i) => ({ ...layer, l1, ...(i < hidden.length ? kind : {}) }));
   const definition = {
     input_size: size(),
     layers,
