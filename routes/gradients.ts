@@ -11,14 +11,13 @@ import {
   selfTestView,
 } from '../src/schemas/gradients.ts';
 import { createGradients } from '../src/services/gradients/gradients.ts';
-import { createPostMortems } from '../src/training/post-mortem/thread.ts';
 import type { Routes } from './plugin.ts';
 
 const tags = ['gradients'];
 const [json, markdown] = ['application/json', 'text/markdown'] as const;
 
 /** The documented answers are what the service answers. */
-const documented = createGradients(defaultLimits, createPostMortems());
+const documented = createGradients(defaultLimits);
 const explainSeed = gradientsInput.parse(gradientExamples.explain.seed);
 const checked = documented.check(gradientCheckInput.parse(gradientExamples.check.seed));
 const audited = await documented.audit(gradientAuditInput.parse(gradientExamples.audit.seed));

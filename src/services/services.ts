@@ -5,7 +5,6 @@ import type { Catalog } from '../schemas/catalog.ts';
 import { type Foundation, openStore } from '../store/open.ts';
 import { keepRoom } from '../store/room.ts';
 import { createPool } from '../training/pool.ts';
-import { createPostMortems } from '../training/post-mortem/thread.ts';
 import { createCatalog } from './catalog.ts';
 import { createDatasets, type Datasets } from './datasets.ts';
 import { createGauges, type Gauges } from './gauges.ts';
@@ -68,8 +67,7 @@ export async function openServices(
   const { webhooks } = config;
   const jobs = createJobs({ store, pool, datasets, limits, log, room, storage_retry_ms, webhooks });
   await jobs.start();
-  // A thread of its own: nobody's audit waits behind the replay of a long run.
-  const gradients = createGradients(limits, createPostMortems());
+  const gradients = createGradients(limits);
   let closing: Promise<void> | undefined;
   return {
     networks: createNetworks(store, limits),

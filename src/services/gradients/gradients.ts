@@ -17,7 +17,7 @@ import type {
   SelfTestView,
 } from '../../schemas/gradients.ts';
 import { readAudit } from '../../training/post-mortem/audit-gradients.ts';
-import type { PostMortems } from '../../training/post-mortem/thread.ts';
+import { createPostMortems } from '../../training/post-mortem/thread.ts';
 import { workedDerivation } from '../../training/worked-derivation.ts';
 import { auditView, observedOf } from './audit-view.ts';
 import { admit } from './exercise.ts';
@@ -42,8 +42,10 @@ const quickWork = 2e7;
 const passOverhead = 4e4;
 const multiplyAdd = 1.2;
 
-/** @param thread answers what takes long */
-export function createGradients(limits: Limits, thread: PostMortems): Gradients {
+export function createGradients(limits: Limits): Gradients {
+  // A thread of its own, started by the first long audit: none waits behind the replay of a long run.
+  const thread = createPostMortems();
+
   async function audited(request: AuditRequest, exercise: Exercise): Promise<AuditAnswer> {
     const work = auditPasses * (passOverhead + multiplyAdd * passCost(exercise));
     if (work <= quickWork) {
