@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import supertest from 'supertest';
 import { afterAll, describe, expect, it } from 'vitest';
+import type { JobView } from '../../src/schemas/job-view.ts';
 import { startApp } from '../support/app.ts';
 import { endless, follow, job, long, network, submit, train, untilProgress, untilState } from '../support/jobs.ts';
 
@@ -21,9 +22,12 @@ afterAll(() => {
 });
 
 /** The service as a process of its own, which can be killed. */
-async function spawnServer(DATA_DIR: string): Promise<{ readonly port: number; kill(): Promise<void> }> {
+async function spawnServer(
+  DATA_DIR: string,
+  MAX_WORKERS = '1',
+): Promise<{ readonly port: number; kill(): Promise<void> }> {
   const entry = new URL('../../src/server.ts', import.meta.url).pathname;
-  const env = { PATH: '', PORT: '0', MAX_WORKERS: '1', DATA_DIR };
+  const env = { PATH: '', PORT: '0', MAX_WORKERS, DATA_DIR };
   const child = spawn(process.execPath, [entry], { env, stdio: ['ignore', 'pipe', 'inherit'] });
   const ready = Promise.withResolvers<number>();
   let output = '';
@@ -125,6 +129,32 @@ describe('after a restart', () => {
     const history = async (path: string) => (await after.request.get(`${path}?resolution=step&max_points=10000`)).body;
     expect(await history(done.urls.loss_history)).toEqual(await history(undisturbed.urls.loss_history));
     expect(await layersOf(after, done.urls)).toEqual(await layersOf(after, undisturbed.urls));
+    await after.stop();
+  });
+
+  it('what a client was told before the process was killed is done: cancel, pause, stop, another learning rate', async () => {
+    const DATA_DIR = freshDirectory();
+    const server = await spawnServer(DATA_DIR, '4');
+    const client = supertest(`http://127.0.0.1:${server.port}`);
+    const body = { ...endless, checkpoint: { every_epochs: 500 } };
+    const submitted = await Promise.all([1, 2, 3, 4].map(() => client.post('/v1/jobs').send(body).expect(201)));
+    const jobs: JobView[] = submitted.map((answer) => answer.body);
+    for (const { id } of jobs) for await (const { event } of follow(server, id)) if (event === 'checkpoint') break;
+    const [cancelled, paused, stopped, changed] = jobs.map(({ urls }) => urls.self);
+    await Promise.all([
+      client.post(`${cancelled}/cancel`).expect(200),
+      client.post(`${paused}/pause`).expect(200),
+      client.post(`${stopped}/stop`).expect(200),
+      client.patch(changed).send({ learning_rate: 0.125 }).expect(200),
+    ]);
+    await server.kill();
+    const after = await startApp({ DATA_DIR, MAX_WORKERS: '2' });
+    await untilState(after, jobs[2].id, 'succeeded');
+    const read = async (path: string) => (await after.request.get(path).expect(200)).body;
+    expect((await read(cancelled)).state).toBe('cancelled');
+    expect((await read(paused)).state).toBe('paused');
+    expect((await read(stopped)).stop_reason).toBe('stopped');
+    expect((await read(changed)).learning_rate_changes).toMatchObject([{ learning_rate: 0.125 }]);
     await after.stop();
   });
 });
