@@ -86,6 +86,8 @@ function targetProblems(targets: Matrix, plan: Plan, pointer: string): Problem[]
     return [{ pointer: `${pointer}/0`, code: 'width_mismatch', detail }];
   }
   const problems: Problem[] = [];
+  const isOpen = domain.kind === 'interval' && domain.minimum === -Infinity && domain.maximum === Infinity;
+  if (isOpen) return problems;
   const faultOf = refusalOf(domain, plan);
   for (let row = 0; row < targets.rows && problems.length < maxProblems; row++) {
     const fault = faultOf(targets.values, row * columns, columns);

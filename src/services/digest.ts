@@ -1,11 +1,11 @@
 /** SHA-256 over values, so that the same content has the same name whatever the order of its keys. */
 import { createHash } from 'node:crypto';
-import { setImmediate } from 'node:timers/promises';
+import { inTurns } from './turns.ts';
 
 /** Digests of arrays that are known already. */
 type Known = ReadonlyMap<ArrayBufferView, string>;
 
-/** Bytes that are hashed before others have their turn: a few milliseconds. */
+/** Bytes that are hashed in one turn: a few milliseconds. */
 const pieceBytes = 2 ** 21;
 
 /**
@@ -23,11 +23,9 @@ export async function digestOfArrays(arrays: Readonly<Record<string, ArrayBuffer
   const known = new Map<ArrayBufferView, string>();
   for (const array of Object.values(arrays)) {
     const hash = createHash('sha256');
-    for (let start = 0; start < array.byteLength; start += pieceBytes) {
-      if (start > 0) await setImmediate();
-      const length = Math.min(pieceBytes, array.byteLength - start);
-      hash.update(Buffer.from(array.buffer, array.byteOffset + start, length));
-    }
+    await inTurns(array.byteLength, pieceBytes, (from, to) => {
+      hash.update(Buffer.from(array.buffer, array.byteOffset + from, to - from));
+    });
     known.set(array, hash.digest('hex'));
   }
   return digestOf(arrays, known);

@@ -186,7 +186,7 @@ async function recordOf({ store, now }: CreationContext, admitted: AdmittedJob):
     data_key,
     epochs: request.epochs,
     steps: admitted.steps,
-    warnings: lintJob(admitted),
+    warnings: await lintJob(admitted),
     metadata: admitted.metadata,
     priority: admitted.priority,
     run_sha256: runDigest(definition, plan, request),

@@ -7,6 +7,7 @@ import type { JobWarning } from '../schemas/job-warnings.ts';
 import { targetKind } from '../training/target-kind.ts';
 import type { AdmittedJob, KeptRequest } from './job-request.ts';
 import { activationFor, lint } from './lint.ts';
+import { inTurns } from './turns.ts';
 
 interface Extremes {
   readonly minimum: number;
@@ -156,7 +157,9 @@ export const jobLintRules = {
 } as const satisfies Record<string, JobRule>;
 
 /** The warnings of an admitted job: of its definition, then of its rows and options. Pointers and patches are for its body. */
-export function lintJob(job: Pick<AdmittedJob, 'definition' | 'plan' | 'request' | 'arrays' | 'rows'>): JobWarning[] {
+export async function lintJob(
+  job: Pick<AdmittedJob, 'definition' | 'plan' | 'request' | 'arrays' | 'rows'>,
+): Promise<JobWarning[]> {
   const { definition, plan, request, arrays, rows } = job;
   const { inputs, targets } = arrays;
   const kind = targetKind(plan.loss.name as LossName, plan.output_size, targets);
@@ -164,8 +167,8 @@ export function lintJob(job: Pick<AdmittedJob, 'definition' | 'plan' | 'request'
     plan,
     request,
     rows,
-    inputs: extremesOf(inputs),
-    targets: extremesOf(targets),
+    inputs: await extremesOf(inputs),
+    targets: await extremesOf(targets),
     has_values: kind === 'values',
   };
   const found = Object.entries<JobRule>(jobLintRules).flatMap(([code, { level, check }]): JobWarning[] => {
@@ -185,12 +188,16 @@ function lintDefinition(definition: NetworkDefinition): JobWarning[] {
   }));
 }
 
-/** One plain loop: there can be millions of values. */
-function extremesOf(values: Float64Array): Extremes {
+/** Values that are looked at in one turn. */
+const pieceValues = 2 ** 20;
+
+async function extremesOf(values: Float64Array): Promise<Extremes> {
   let [minimum, maximum] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
-  for (let i = 0; i < values.length; i++) {
-    if (values[i] < minimum) minimum = values[i];
-    if (values[i] > maximum) maximum = values[i];
-  }
+  await inTurns(values.length, pieceValues, (from, to) => {
+    for (let i = from; i < to; i++) {
+      if (values[i] < minimum) minimum = values[i];
+      if (values[i] > maximum) maximum = values[i];
+    }
+  });
   return { minimum, maximum };
 }

@@ -19,6 +19,6 @@ export async function previewJob(sources: AdmissionSources, input: JobInput): Pr
     parameter_count: plan.parameter_count,
     memory_bytes: estimate(plan, { batch_size, optimizer: request.optimizer }).total,
     run_sha256: runDigest(definition, plan, request),
-    warnings: lintJob(job),
+    warnings: await lintJob(job),
   };
 }
