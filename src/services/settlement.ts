@@ -56,11 +56,15 @@ function testOf(outcome: Regular, model: Omit<Judged, 'target_kind'>): Judgement
   return wireJudgement(outcome.test, { ...model, target_kind: outcome.result.target_kind });
 }
 
-/** After a crash the job goes on from its last checkpoint, unless the worker keeps dying at the same step. */
+/**
+ * After a crash the job goes on from its last checkpoint, unless the worker keeps dying at the same step. One that was
+ * ended because a pause or a shutdown could not wait for it has not crashed.
+ */
 export function afterCrash(
   { crashes, crash_step }: Pick<JobRecord, 'crashes' | 'crash_step'>,
-  { step, error }: Crashed,
+  { step, error, unanswered }: Crashed,
 ): Settlement {
+  if (unanswered) return { event: 'crash', reason: 'no_answer', set: {} };
   const again = crash_step === step || error.code === 'out_of_memory';
   const count = again ? crashes + 1 : 1;
   const counted = { crashes: count, crash_step: step };

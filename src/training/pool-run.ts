@@ -4,6 +4,7 @@ import {
   control,
   createControl,
   type FromWorker,
+  hasBegun,
   type RequestName,
   type RunSettings,
   raiseRequest,
@@ -37,6 +38,7 @@ export class PoolRun implements RunHandle {
   #outstanding = 0;
   #rejection: { readonly error: unknown } | null = null;
   #ended = false;
+  #isUnanswered = false;
   #escalation: NodeJS.Timeout | null = null;
 
   constructor({ thread, request, checkpoint, settings, helpers, handlers, escalation_ms }: RunStart) {
@@ -102,7 +104,9 @@ export class PoolRun implements RunHandle {
     this.#ended = true;
     if (this.#escalation !== null) clearTimeout(this.#escalation);
     const wasCancelled = Atomics.load(this.#control, control.request) === requests.cancel;
-    const seen: RunOutcome = outcome.kind === 'crashed' && wasCancelled ? { kind: 'cancelled' } : outcome;
+    const crash: RunOutcome =
+      outcome.kind === 'crashed' && this.#isUnanswered ? { ...outcome, unanswered: true } : outcome;
+    const seen: RunOutcome = outcome.kind === 'crashed' && wasCancelled ? { kind: 'cancelled' } : crash;
     void this.#delivered.then(() => {
       this.onFinished();
       this.#finished.resolve(this.#rejection === null ? seen : { kind: 'undelivered', error: this.#rejection.error });
@@ -115,10 +119,16 @@ export class PoolRun implements RunHandle {
     this.#escalation ??= setTimeout(() => this.#escalate(), this.#escalationMs);
   }
 
-  /** A worker that waits for its handlers is not to blame; any other silence ends it. */
+  /** A worker that waits for its handlers, or prepares what it is to pause with, is not to blame; any other silence ends it. */
   #escalate(): void {
     this.#escalation = null;
-    if (this.#outstanding > 0) this.#escalation = setTimeout(() => this.#escalate(), this.#escalationMs);
-    else void this.#thread.terminate();
+    const wanted = Atomics.load(this.#control, control.request);
+    const isPreparing = !hasBegun(this.#control) && wanted < requests.release;
+    if (this.#outstanding > 0 || isPreparing) {
+      this.#escalation = setTimeout(() => this.#escalate(), this.#escalationMs);
+      return;
+    }
+    this.#isUnanswered = true;
+    void this.#thread.terminate();
   }
 }

@@ -38,6 +38,8 @@ export type RunOutcome =
       readonly kind: 'crashed';
       readonly error: CodedError & { readonly code: 'worker_crashed' | 'out_of_memory' };
       readonly step: number;
+      /** The pool has ended it, because it did not answer a request in time: no fault of the job. */
+      readonly unanswered?: true;
     }
   /** A handler rejected; everything it had accepted before stays valid and the run can go on from its last accepted checkpoint. */
   | { readonly kind: 'undelivered'; readonly error: unknown };
@@ -64,7 +66,8 @@ export interface PoolOptions {
   readonly cores?: number;
   /**
    * A worker that has not answered a request within this time is terminated, in milliseconds. Its run ends as `crashed`,
-   * or as `cancelled` when that was the request. Long enough for the slowest step; a worker answers after each.
+   * or as `cancelled` when that was the request. Long enough for the slowest step: a worker answers after each. While it
+   * prepares its data, it is given the time that it needs to pause or stop.
    */
   readonly escalation_ms?: number;
   /** Heap limit of one worker in MiB; beyond it the worker dies with `out_of_memory`. */

@@ -32,13 +32,15 @@ export const control = {
   acknowledged: 1,
 } as const;
 
-/** Steps done, as a 64-bit cell behind the others: readable while the worker is deep in its loop. Written by the worker. */
+/** Steps done, or −1 before the first look at the control array, as a 64-bit cell behind the others. Written by the worker. */
 const stepsCell = 1;
 const controlBytes = 16;
 
 /** The control array of one run, on shared memory. */
 export function createControl(): Int32Array<SharedArrayBuffer> {
-  return new Int32Array(new SharedArrayBuffer(controlBytes));
+  const cells = new Int32Array(new SharedArrayBuffer(controlBytes));
+  reportSteps(cells, -1);
+  return cells;
 }
 
 export function reportSteps(cells: Int32Array, steps: number): void {
@@ -46,7 +48,12 @@ export function reportSteps(cells: Int32Array, steps: number): void {
 }
 
 export function reportedSteps(cells: Int32Array): number {
-  return Number(Atomics.load(new BigInt64Array(cells.buffer), stepsCell));
+  return Math.max(0, Number(Atomics.load(new BigInt64Array(cells.buffer), stepsCell)));
+}
+
+/** Whether the worker has prepared its data and begun to look at requests. */
+export function hasBegun(cells: Int32Array): boolean {
+  return Atomics.load(new BigInt64Array(cells.buffer), stepsCell) >= 0n;
 }
 
 /** Raises the request to `wanted` unless a higher one is already there. */

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { decodeCheckpoint, modelOf } from '../../src/training/checkpoint.ts';
 import { createPool, type PoolOptions, type RunHandlers, type TrainingPool } from '../../src/training/pool.ts';
 import type { CheckpointReport, Progress } from '../../src/training/protocol.ts';
@@ -50,10 +50,10 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await nextTurn();
 }
 
-function script(name: Script): { request: RunRequest; begun: Promise<unknown> } {
+function script(name: Script): { request: RunRequest; begun: Promise<unknown>; gate: Int32Array } {
   const gate = new Int32Array(new SharedArrayBuffer(4));
   const begun = Promise.resolve(Atomics.waitAsync(gate, 0, 0).value);
-  return { request: { script: name, gate } satisfies ScriptedRequest as unknown as RunRequest, begun };
+  return { request: { script: name, gate } satisfies ScriptedRequest as unknown as RunRequest, begun, gate };
 }
 
 describe('a run in the pool', () => {
@@ -258,13 +258,31 @@ describe('a worker that dies', () => {
     expect(await handle.finished).toEqual({ kind: 'cancelled' });
   });
 
-  test('because it did not answer a pause counts as crashed', async () => {
+  test('is given the time to prepare its data before it pauses', async () => {
+    const pool = scripted({ escalation_ms: 1000 });
+    const { request, begun, gate } = script('prepare');
+    const handle = pool.run(request, ignored);
+    await begun;
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      handle.pause();
+      vi.advanceTimersByTime(60_000);
+    } finally {
+      vi.useRealTimers();
+    }
+    Atomics.store(gate, 0, 2);
+    Atomics.notify(gate, 0);
+    expect((await handle.finished).kind).toBe('paused');
+  });
+
+  test('because it did not answer a pause is told as such', async () => {
     const pool = scripted({ escalation_ms: 1 });
     const { request, begun } = script('ignore');
     const handle = pool.run(request, ignored);
     await begun;
     handle.pause();
-    expect(await handle.finished).toMatchObject({ kind: 'crashed', error: { code: 'worker_crashed' } });
+    const error = { code: 'worker_crashed' };
+    expect(await handle.finished).toMatchObject({ kind: 'crashed', error, unanswered: true });
   });
 });
 

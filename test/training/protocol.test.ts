@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import {
   control,
   createControl,
+  hasBegun,
   type RequestName,
   raiseRequest,
   reportedSteps,
@@ -26,7 +27,15 @@ describe('the control array', () => {
   test('the back end looks at cell 0, where 0 means: go on', () => {
     expect(control.request).toBe(0);
     expect(requests.none).toBe(0);
-    expect(createControl().every((cell) => cell === 0)).toBe(true);
+    const cells = createControl();
+    expect([cells[control.request], cells[control.acknowledged]]).toEqual([0, 0]);
+  });
+
+  test('a run begins when its worker first reports steps, be it none', () => {
+    const cells = createControl();
+    expect([hasBegun(cells), reportedSteps(cells)]).toEqual([false, 0]);
+    reportSteps(cells, 0);
+    expect([hasBegun(cells), reportedSteps(cells)]).toEqual([true, 0]);
   });
 
   test('step counts beyond 32 bits come through and touch no other cell', () => {
