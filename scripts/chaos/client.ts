@@ -88,13 +88,13 @@ export class Client {
     }
   }
 
-  /** Every job of the service, newest first. */
-  async jobs(): Promise<readonly Answer[]> {
-    const jobs: Answer[] = [];
-    for (let after = ''; ; after = `&after=${jobs.at(-1).id}`) {
-      const page = await this.get(`/v1/jobs?limit=100${after}`);
-      jobs.push(...page.data);
-      if (!page.has_more) return jobs;
+  /** Every record of a list, newest first. */
+  async all(path: '/v1/jobs' | '/v1/datasets'): Promise<readonly Answer[]> {
+    const records: Answer[] = [];
+    for (let after = ''; ; after = `&after=${records.at(-1).id}`) {
+      const page = await this.get(`${path}?limit=100${after}`);
+      records.push(...page.data);
+      if (!page.has_more) return records;
     }
   }
 }

@@ -34,7 +34,7 @@ export interface ChaosReport extends KillCounts {
   readonly losses: number;
   /** Acknowledged, but not there or not ended. */
   readonly lost: number;
-  /** Jobs there beyond one per key. */
+  /** Jobs and data sets there beyond one per key. */
   readonly duplicated: number;
   /** What differs from the undisturbed run. */
   readonly differences: readonly string[];
@@ -132,9 +132,12 @@ class Round {
   }
 }
 
-async function storeDatasets(client: Client): Promise<string[]> {
+async function storeDatasets(client: Client, prefix: string): Promise<string[]> {
   const ids: string[] = [];
-  for (const body of generated) ids.push((await client.post('/v1/datasets/generate', body)).id);
+  for (const [index, body] of generated.entries()) {
+    const key = { 'idempotency-key': `${prefix}-${index}` };
+    ids.push((await client.post('/v1/datasets/generate', body, key)).id);
+  }
   return ids;
 }
 
@@ -146,7 +149,7 @@ async function undisturbed(jobs: readonly ChaosJob[], clients: number, directory
   server.start();
   try {
     const client = new Client(server);
-    const round = new Round(client, jobs, await storeDatasets(client), 'clean', never);
+    const round = new Round(client, jobs, await storeDatasets(client, 'clean'), 'clean', never);
     await round.carryOut(clients);
     return await Promise.all(round.ids.map((id) => outcomeOf(client, id)));
   } finally {
@@ -210,9 +213,9 @@ export async function proveDurability(options: ChaosOptions): Promise<ChaosRepor
   server.start();
   const disturbed = disturb(server, options, end.signal);
   try {
-    const datasets = await storeDatasets(client);
     do {
       const prefix = `round-${rounds}`;
+      const datasets = await storeDatasets(client, prefix);
       const again = (index: number) => uniform(seed, 'generate', 1 + rounds, index) < 0.25;
       const round = new Round(client, jobs, datasets, prefix, again);
       await round.carryOut(clients);
@@ -224,7 +227,8 @@ export async function proveDurability(options: ChaosOptions): Promise<ChaosRepor
       log(`round ${rounds}: ${server.counts.kills} kills so far, ${differences.length} differences`);
     } while (server.counts.kills < kills);
     await disturbed;
-    const found = await client.jobs();
+    const found = await client.all('/v1/jobs');
+    const datasetsFound = (await client.all('/v1/datasets')).length;
     const ids = new Set(found.map(({ id }) => id));
     return {
       ...server.counts,
@@ -234,7 +238,11 @@ export async function proveDurability(options: ChaosOptions): Promise<ChaosRepor
       attempts: found.reduce((sum, { attempt }) => sum + attempt, 0),
       losses,
       lost: [...acknowledged.values()].filter((id) => !ids.has(id)).length,
-      duplicated: found.length - new Set(found.map(({ metadata }) => metadata.key)).size,
+      duplicated:
+        found.length -
+        new Set(found.map(({ metadata }) => metadata.key)).size +
+        datasetsFound -
+        generated.length * rounds,
       differences,
       seconds: (performance.now() - started) / 1000,
     };
