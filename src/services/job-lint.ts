@@ -37,7 +37,7 @@ interface JobRule {
 export const defaultBatchSize = 32;
 
 /** Scaled inputs and rates that are often used with others stay below this multiple of the bound. */
-const boundMargin = 100;
+const boundMargin = 50;
 /** Targets of this size beside outputs that start near 0 make gradients of this size. */
 const largeTarget = 1e3;
 /** How often the default learning rate another may be: gradients are as large as the data make them only for sgd. */

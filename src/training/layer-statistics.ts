@@ -112,8 +112,7 @@ export class LayerProbe {
     const rows = batch.subarray(0, this.#rows);
     const pass = this.#passOf(rows.length, batch.length);
     gatherRows(this.#data, rows, pass);
-    if (pass.row_weights !== null && this.#data.weights === undefined)
-      pass.row_weights.fill(batch.length / rows.length);
+    if (pass.row_weights !== null) this.#weigh(pass.row_weights, batch.length / rows.length);
     pass.parameters = before.parameters;
     pass.statistics = before.statistics;
     const rules = bug === undefined ? correctRules : simulatedRules([bug], this.#plan, learning_rate);
@@ -122,7 +121,13 @@ export class LayerProbe {
     return pass;
   }
 
-  /** A pass for so many rows; of a loss that is summed over the batch each row stands for several. */
+  /** Of a loss that is summed over the batch each sampled row stands for several. */
+  #weigh(weights: FloatArray, times: number): void {
+    const stands = this.#plan.reduction === 'sum' ? times : 1;
+    for (let i = 0; i < weights.length; i++) weights[i] = stands * (this.#data.weights === undefined ? 1 : weights[i]);
+  }
+
+  /** A pass for so many rows. */
   #passOf(rows: number, batch: number): Pass {
     if (this.#pass?.rows === rows) return this.#pass;
     const FloatArrayOf = arrayOf(this.#plan.precision);

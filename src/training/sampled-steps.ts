@@ -14,6 +14,8 @@ const allowance = 5e6;
 /** Fewer rows would call units dead that are merely rare; more tell nothing new. */
 const fewestRows = 8;
 const mostRows = 64;
+/** A frame of more rows may cost this much of one of the fewest. */
+const littleDearer = 1.25;
 
 /** What is known of a run before it begins. */
 export interface RunSize {
@@ -69,11 +71,11 @@ export function samplingSchedule(size: RunSize): SamplingSchedule {
   return { rows, steps };
 }
 
-/** As many rows as the whole run can pay for in every frame. */
+/** As many rows as the whole run can pay for in every frame, or as make a frame of the fewest little dearer. */
 function affordableRows(size: RunSize, purse: number): number {
   const [one, two] = [frameWork(size, 1), frameWork(size, 2)];
-  const affordable = Math.floor(1 + (purse / maxFrames - one) / (two - one));
-  return Math.min(mostRows, Math.max(fewestRows, affordable));
+  const price = Math.max(purse / maxFrames, littleDearer * frameWork(size, fewestRows));
+  return Math.min(mostRows, Math.floor(1 + (price - one) / (two - one)));
 }
 
 /** At most `count` steps up to `last`, ascending: both ends, one to four per doubling, and the rest in equal distances. */

@@ -82,7 +82,8 @@ export class Session {
     const advance = this.#run.advance(this.#pace.steps, this.#link.control);
     const elapsed = now() - started;
     this.#run.runtime_seconds += elapsed / 1000;
-    this.#pace.observe(this.#run.cursor.step - before, elapsed);
+    // A look at the layers takes far longer than a step, and says nothing about the next ones.
+    if (advance.frames.length === 0) this.#pace.observe(this.#run.cursor.step - before, elapsed);
     this.#buffer.add(advance);
     this.#noteThreads();
     reportSteps(this.#link.control, this.#run.cursor.step);

@@ -101,7 +101,6 @@ function framesOf(run: Run, budgets: readonly number[]): Frame[] {
 }
 
 const watched: RunRequest = smallRequest({ epochs: 40, statistics: true });
-const bytesOf = (run: Run) => Buffer.from(encodeCheckpoint(run.checkpoint()));
 
 describe('the frames of a run', () => {
   it('change nothing of what is trained', () => {
@@ -109,7 +108,8 @@ describe('the frames of a run', () => {
     const [seen, unseen] = runs.map((run) => framesOf(run, [1000]));
     expect(seen.length).toBeGreaterThan(30);
     expect(unseen).toEqual([]);
-    expect(bytesOf(runs[0])).toEqual(bytesOf(runs[1]));
+    const [one, other] = runs.map((run) => run.checkpoint().state);
+    expect(one).toEqual(other);
   });
 
   it('are numbered from 1 without gaps, and do not depend on how training is cut into blocks', () => {
