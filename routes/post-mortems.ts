@@ -50,7 +50,7 @@ export const postMortemRoutes: Routes = async (app, { services, config }) => {
         params,
         response: { 200: diagnosisView },
         responseDocs: { 200: { examples: diagnosisExamples, headers: fixed } },
-        errors: ['wrong_state', 'too_many_requests'],
+        errors: ['wrong_state', 'cannot_replay', 'too_many_requests'],
       },
     },
     async (request, reply) => {
@@ -79,7 +79,7 @@ export const postMortemRoutes: Routes = async (app, { services, config }) => {
             headers: forkResponseHeaders,
           },
         },
-        errors: ['wrong_state', 'limit_exceeded', 'idempotency_key_reused', 'too_many_requests'],
+        errors: ['wrong_state', 'cannot_replay', 'limit_exceeded', 'idempotency_key_reused', 'too_many_requests'],
       },
     },
     async (request, reply) => {
@@ -108,7 +108,7 @@ export const postMortemRoutes: Routes = async (app, { services, config }) => {
         responseDocs: {
           200: { examples: stepExamples, headers: fixed, media: { [markdown]: '# Step 1: epoch 1, batch 1\n' } },
         },
-        errors: ['wrong_state', 'limit_exceeded', 'not_acceptable', 'too_many_requests'],
+        errors: ['wrong_state', 'cannot_replay', 'limit_exceeded', 'not_acceptable', 'too_many_requests'],
       },
     },
     async (request, reply) => {

@@ -14,6 +14,7 @@ import type { OptimizerSpec } from '../src/engine/optimizers.ts';
 import { fromWire } from '../src/engine/parameters.ts';
 import { plan } from '../src/engine/plan.ts';
 import { createReferenceBackend } from '../src/engine/reference/backend.ts';
+import type { Checkpoint } from '../src/training/checkpoint.ts';
 import { applyScaling } from '../src/training/preprocessing.ts';
 import type { RunNote, RunRequest } from '../src/training/request.ts';
 import { Run } from '../src/training/run.ts';
@@ -122,13 +123,14 @@ function requestOf(dataset: GoldenDataset, network: NetworkDefinition, { train, 
 
 type Warning = Extract<RunNote, { type: 'warning' }>;
 
-interface Trained {
+export interface Trained {
   /** Of all steps. */
   readonly losses: readonly number[];
   /** The last of a series. */
   readonly value: number;
   /** What the run was warned of. */
   readonly warnings: readonly Warning[];
+  readonly checkpoint: Checkpoint;
 }
 
 function trainToEnd(run: Run, series: string): Trained {
@@ -141,11 +143,16 @@ function trainToEnd(run: Run, series: string): Trained {
     warnings.push(...notes.filter((note) => note.type === 'warning'));
     value = epochs.series[series]?.at(-1) ?? value;
   }
-  return { losses, value, warnings };
+  return { losses, value, warnings, checkpoint: run.checkpoint() };
 }
 
-/** The metric on the test rows after training with one seed, and what the run was warned of. */
-export function runBar(dataset: GoldenDataset, bar: Bar, data: ReturnType<typeof readGolden>, seed: number): Trained {
+/** The request, the metric on the test rows after training with one seed, and what the run was warned of. */
+export function runBar(
+  dataset: GoldenDataset,
+  bar: Bar,
+  data: ReturnType<typeof readGolden>,
+  seed: number,
+): Trained & { readonly request: RunRequest } {
   const { hidden, act, opt, lr, momentum, batch, epochs } = bar.config;
   const { loss, units, activation } = outputOf(dataset);
   const network: NetworkDefinition = {
@@ -162,7 +169,7 @@ export function runBar(dataset: GoldenDataset, bar: Bar, data: ReturnType<typeof
     seed,
     optimizer,
   };
-  return trainToEnd(new Run(request, null), bar.metric);
+  return { request, ...trainToEnd(new Run(request, null), bar.metric) };
 }
 
 export interface ReplayOutcome {

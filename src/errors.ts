@@ -70,6 +70,12 @@ export const errors = {
     title: 'There is one already',
     description: 'The key of your own is taken by another resource; `existing` says which one.',
   },
+  cannot_replay: {
+    status: 409,
+    title: 'The job cannot be replayed',
+    description:
+      'Its data set has been deleted, its checkpoints cannot be read, or this machine computes otherwise than the one that trained it; `"arithmetic": "strict"` is the same on every machine.',
+  },
   in_use: {
     status: 409,
     title: 'The resource is in use',

@@ -90,6 +90,10 @@ export const catalog = z
     run_warnings: z
       .array(described.extend({ level: z.enum(['info', 'warning']), source: z.string(), advice: z.string() }))
       .meta({ description: 'Codes of the warnings while a job trains, and where their thresholds come from.' }),
+    causes: z
+      .array(described)
+      .meta({ description: 'Codes of the causes in a diagnosis, in the order in which they are believed.' }),
+    fixes: z.array(described).meta({ description: 'Kinds of the fixes that a diagnosis tries.' }),
     errors: z.array(
       z.strictObject({
         code: z.enum(errorCodes),

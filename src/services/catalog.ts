@@ -17,6 +17,8 @@ import { errorCodes, errors, errorType, problemCodes } from '../errors.ts';
 import type { Catalog, CatalogOption } from '../schemas/catalog.ts';
 import { toWire } from '../schemas/common.ts';
 import { type Metric, metrics } from '../training/metrics.ts';
+import { causes } from '../training/post-mortem/causes.ts';
+import { fixes } from '../training/post-mortem/fixes.ts';
 import { type Scaling, scalings } from '../training/preprocessing.ts';
 import { allowedActions, jobStates, namesOf, stopReasons } from '../training/states.ts';
 import { runWarnings } from '../training/warnings.ts';
@@ -130,6 +132,8 @@ export function createCatalog(limits: Limits): Catalog {
       const { description, level, source, advice } = runWarnings[name];
       return { name, description, level, source, advice };
     }),
+    causes: list(causes, (cause) => description(cause.description)),
+    fixes: list(fixes, (fix) => description(fix.description)),
     errors: errorCodes.map((code) => ({ code, type: errorType(code), ...errors[code] })),
     problem_codes: list(problemCodes, description),
     limits: limitNames.map((name) => ({

@@ -12,8 +12,7 @@ import type { CreatedAnswer } from './idempotency.ts';
 import { admit } from './job-admission.ts';
 import { type CreationContext, createFork } from './job-creation.ts';
 import type { AdmittedJob, KeptRequest } from './job-request.ts';
-import { readArrays } from './job-sources.ts';
-import { type EndedJob, endedJob, type PostMortemContext } from './post-mortems.ts';
+import { arraysOf, type EndedJob, endedJob, type PostMortemContext } from './post-mortems.ts';
 
 interface OfferedFix {
   readonly id: string;
@@ -49,7 +48,7 @@ async function admitFork(
   { job, plan }: EndedJob,
   { id, from_step, patch }: OfferedFix,
 ): Promise<AdmittedJob> {
-  const arrays = await readArrays(context.store, context.datasets, job);
+  const arrays = await arraysOf(context, job);
   const body = applyPatch(bodyOf(job, arrays, plan), patch);
   const admitted = await admit(body, context);
   const forked_from = { job_id: job.id, step: from_step, fix: id };

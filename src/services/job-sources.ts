@@ -121,6 +121,9 @@ export function readParameters(
   }
 }
 
+/** The numbers of a job are not there any more. */
+export class DataGoneError extends Error {}
+
 /** The numbers that a job is trained with: its own copy, and the rows of its data set. */
 export async function readArrays(
   store: Pick<Store, 'blobs'>,
@@ -128,13 +131,13 @@ export async function readArrays(
   job: JobRecord,
 ): Promise<NamedArrays> {
   const blob = job.data_key === null ? undefined : await store.blobs.get(job.data_key);
-  if (job.data_key !== null && blob === undefined) throw new Error(`the data of ${job.id} are gone`);
+  if (job.data_key !== null && blob === undefined) throw new DataGoneError(`the data of ${job.id} are gone`);
   const own = blob === undefined ? {} : decodeArrays(blob);
   if (job.dataset_id === null) return own;
   const { sample_weights } = job.request as KeptRequest;
   const column = typeof sample_weights === 'string' ? sample_weights : undefined;
   const rows = await datasets.load(job.dataset_id, readerOf(plan(job.network as NetworkDefinition)), column);
-  if (rows === undefined) throw new Error(`the data set ${job.dataset_id} is gone`);
+  if (rows === undefined) throw new DataGoneError(`the data set ${job.dataset_id} is gone`);
   const weights = rows.weights ?? null;
   return { ...own, inputs: rows.inputs.values, targets: rows.targets.values, ...(weights && { weights }) };
 }

@@ -14,7 +14,7 @@ import type { DivergedError, RunRequest } from '../training/request.ts';
 import { isTerminal } from '../training/states.ts';
 import { requireJob, wrongState } from './job-actions.ts';
 import { type KeptRequest, runRequest } from './job-request.ts';
-import { type DatasetSource, readArrays } from './job-sources.ts';
+import { DataGoneError, type DatasetSource, readArrays } from './job-sources.ts';
 import { stateOf } from './job-transitions.ts';
 import { effectiveChanges } from './learning-rate-changes.ts';
 import { over } from './networks.ts';
@@ -75,9 +75,19 @@ export async function bytesOf({ store }: Pick<PostMortemContext, 'store'>, recor
   throw new ProblemError('unavailable', 'The checkpoint is being replaced.', { retry_after: 1 });
 }
 
+/** The numbers of an ended job, whose data set may have been deleted since. */
+export async function arraysOf({ store, datasets }: Pick<PostMortemContext, 'store' | 'datasets'>, job: JobRecord) {
+  try {
+    return await readArrays(store, datasets, job);
+  } catch (error) {
+    if (!(error instanceof DataGoneError)) throw error;
+    throw new ProblemError('cannot_replay', `The job cannot be replayed: ${error.message}.`, {}, { cause: error });
+  }
+}
+
 /** The request as the run was given it, with every change of its learning rate. */
 export async function requestOf({ store, datasets }: PostMortemContext, { job }: EndedJob): Promise<RunRequest> {
-  const arrays = await readArrays(store, datasets, job);
+  const arrays = await arraysOf({ store, datasets }, job);
   const changes = effectiveChanges(await store.jobs.learningRates(job.id));
   return runRequest(job.network as NetworkDefinition, job.request as KeptRequest, arrays, changes);
 }
@@ -143,11 +153,23 @@ export async function keptAnswer<Q extends QuestionName>(
   }
 
   async function ask(): Promise<string> {
-    const text = await postMortems.ask(question, await prepare());
+    const text = await postMortems.ask(question, await prepare()).catch((error: unknown) => {
+      throw problemOf(error);
+    });
     await store.blobs.put(key, Buffer.from(text));
     await forgetOldest(store, prefix);
     return text;
   }
+}
+
+/** What the thread could not do is not always a fault of ours. */
+function problemOf(error: unknown): unknown {
+  const { code, message } = error as { readonly code?: string; readonly message: string };
+  if (code === 'replay_differs' || code?.startsWith('checkpoint_')) {
+    return new ProblemError('cannot_replay', `The job cannot be replayed: ${message}.`, {}, { cause: error });
+  }
+  if (code !== 'post_mortem_ended') return error;
+  return new ProblemError('unavailable', 'The explanation was interrupted.', { retry_after: 5 }, { cause: error });
 }
 
 async function forgetOldest({ blobs }: Store, prefix: string): Promise<void> {

@@ -1,7 +1,26 @@
 import { describe, expect, it } from 'vitest';
 import { type GoldenDataset, goldenDatasets, readGolden, runBar, runReplay } from '../../scripts/dataset-bars.ts';
+import { encodeCheckpoint } from '../../src/training/checkpoint.ts';
+import { diagnose } from '../../src/training/post-mortem/diagnose.ts';
 
 const each = goldenDatasets.map((dataset) => [dataset.name, dataset] as const);
+
+function verdictOf({ request, checkpoint, warnings }: ReturnType<typeof runBar>): string {
+  const codes = warnings.map(({ code }) => code);
+  const text = diagnose({
+    job_id: 'job_x',
+    request,
+    failure: null,
+    end: encodeCheckpoint(checkpoint),
+    replay: null,
+    good: null,
+    warnings: codes,
+    suspicious: codes,
+    trial_steps: 1,
+    trial_work: 1,
+  });
+  return (JSON.parse(text) as { verdict: string }).verdict;
+}
 
 describe.each(each)('%s', (_name, dataset: GoldenDataset) => {
   const data = readGolden(dataset);
@@ -17,6 +36,7 @@ describe.each(each)('%s', (_name, dataset: GoldenDataset) => {
       // Three columns of the digits are 0 in every training row; besides that there is nothing to warn of.
       const told = runs.flatMap(({ warnings }) => warnings.map(({ level, code }) => `${level} ${code}`));
       expect([...new Set(told)]).toEqual(dataset.name === 'digits' ? ['info constant_features'] : []);
+      expect([...new Set(runs.map(verdictOf))]).toEqual(['healthy']);
     },
   );
 

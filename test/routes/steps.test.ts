@@ -124,6 +124,15 @@ describe('explaining a step', () => {
     await explain(id, 0).expect(404);
   });
 
+  it('is refused with the reason when the data set of the job has been deleted', async () => {
+    const dataset = await running.request.post('/v1/datasets/generate').send({ kind: 'xor', seed: 1 });
+    const { data: _data, ...rest } = { ...job, epochs: 1 };
+    const { id } = await train(running, { ...rest, dataset_id: dataset.body.id });
+    await running.request.delete(`/v1/datasets/${dataset.body.id}`).expect(204);
+    const { body } = await explain(id, 1).expect(409);
+    expect(body).toMatchObject({ code: 'cannot_replay', detail: expect.stringContaining(dataset.body.id) });
+  });
+
   it('is possible while every worker trains, but not for the job that does', async () => {
     const { id } = await train(running, { ...job, epochs: 5 });
     const busy = await submit(running, endless);

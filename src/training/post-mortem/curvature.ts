@@ -16,6 +16,8 @@ import { sampleGradients } from './sample.ts';
 const iterationsFor = (parameters: number): number => Math.max(30, Math.min(200, Math.floor(2e6 / parameters)));
 /** Estimates that differ by less are the same. */
 const tolerance = 1e-6;
+/** A curvature that is less than the growth by this part is not the largest in size. */
+const nearlyEqual = 1e-2;
 
 type Values = { readonly parameters: FloatArray; readonly statistics: FloatArray };
 
@@ -36,27 +38,27 @@ export function largestCurvature(plan: Plan, values: Values, data: Data): number
     return Float64Array.from(above, (g, i) => (g - below[i]) / (2 * h));
   };
   const first = iterate(product, parameters.length, 0);
-  if (first === null || first >= 0) return first;
-  // The curvature of largest size is negative: shifted by it, the largest positive one comes first.
-  return iterate(product, parameters.length, first);
+  if (first === null || first.curvature >= (1 - nearlyEqual) * first.radius) return first?.curvature ?? null;
+  // Negative curvatures are as large: all of them shifted up by the radius, the largest positive one comes first.
+  return iterate(product, parameters.length, -first.radius)?.curvature ?? null;
 }
 
-/** The eigenvalue of H that is farthest from the shift. */
-function iterate(product: (v: Float64Array) => Float64Array, size: number, shift: number): number | null {
+/** The last direction of a power iteration on H − shift: its curvature, and the factor by which it grew. */
+function iterate(product: (v: Float64Array) => Float64Array, size: number, shift: number) {
   let v = unit(Float64Array.from({ length: size }, (_, i) => normal(0, 'audit', 2, i)));
-  let estimate = 0;
+  let found = { curvature: 0, radius: 0 };
   for (let i = 0; i < iterationsFor(size); i++) {
     const image = product(v);
     const curvature = image.reduce((sum, x, k) => sum + x * v[k], 0);
     if (!Number.isFinite(curvature)) return null;
-    const settled = i > 3 && Math.abs(curvature - estimate) <= tolerance * Math.abs(curvature);
-    estimate = curvature;
     const shifted = image.map((x, k) => x - shift * v[k]);
-    const length = norm(shifted);
-    if (settled || length === 0) break;
+    const radius = norm(shifted);
+    const settled = i > 3 && Math.abs(curvature - found.curvature) <= tolerance * radius;
+    found = { curvature, radius };
+    if (settled || radius === 0) break;
     v = unit(shifted);
   }
-  return estimate;
+  return found;
 }
 
 function unit(v: Float64Array): Float64Array {

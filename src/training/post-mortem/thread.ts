@@ -53,7 +53,8 @@ class PostMortemThread implements PostMortems {
     worker.on('exit', (code) => {
       if (this.#worker === worker) this.#worker = null;
       const message = `the post-mortem thread died: ${failure?.message ?? `it exited with code ${code}`}`;
-      for (const id of [...this.#pending.keys()]) this.#settle(id)?.reject(new Error(message));
+      const ended = Object.assign(new Error(message), { code: 'post_mortem_ended' });
+      for (const id of [...this.#pending.keys()]) this.#settle(id)?.reject(ended);
     });
     return worker;
   }
