@@ -76,7 +76,7 @@ export interface Diagnosis {
 }
 
 /** Multiply-adds of the estimate of the curvature, of about sixty gradients in float64. */
-const curvatureWork = 4e9;
+const curvatureWork = 5e8;
 const curvatureGradients = 60;
 
 /**
@@ -144,7 +144,7 @@ class Examination {
     const last = end === null ? null : decodeCheckpoint(end);
     const model = last?.state ?? begin;
     const { data, loss, naive } = judgementOf(this.#request, prepared, plan);
-    const course = { first: loss(begin), last: loss(model), naive, steps: last?.cursor.step ?? 0 };
+    const course = { first: loss(begin), last: loss(model), naive: naive(), steps: last?.cursor.step ?? 0 };
     return {
       request: this.#request,
       plan,

@@ -10,7 +10,7 @@ import type { Replay } from './replay.ts';
 export const frameCount = 20;
 
 /** Multiply-adds that all frames may take in the reference together. */
-const frameWork = 2e10;
+const frameWork = 5e9;
 
 /** As many as can be afforded, at least one. */
 export const affordableFrames = (plan: Plan, batchSize: number): number =>

@@ -7,7 +7,7 @@ import type { RunRequest } from '../request.ts';
 import { exactPlan, predictPass, sampleRows } from './sample.ts';
 
 /** Values that one judgement may touch, and the rows that it has at most and at least. */
-const judgedValues = 2e8;
+const judgedValues = 5e7;
 const judgedRows = { most: 256, least: 16 } as const;
 
 type Values = Pick<BackendState, 'parameters' | 'statistics'>;
@@ -18,7 +18,7 @@ export interface Judgement {
   /** Their loss in float64, in the unit of the client's targets, without dropout and l1 and l2 terms. */
   loss(values: Values): number;
   /** The loss of a network whose parameters are all 0. */
-  readonly naive: number;
+  naive(): number;
 }
 
 /** Judges models of a request on a sample of its training rows. */
@@ -39,9 +39,11 @@ export function judgementOf({ data: given }: RunRequest, prepared: PreparedData,
     }
     return dataLoss(pass);
   };
-  const nothing = new Float64Array(plan.parameter_count);
-  const statistics = new Float64Array(plan.statistic_count).fill(1);
-  return { data, loss, naive: loss({ parameters: nothing, statistics }) };
+  const naive = (): number => {
+    const nothing = new Float64Array(plan.parameter_count);
+    return loss({ parameters: nothing, statistics: new Float64Array(plan.statistic_count).fill(1) });
+  };
+  return { data, loss, naive };
 }
 
 function rowsOf(values: FloatArray, columns: number, rows: Uint32Array): Float64Array {

@@ -31,7 +31,7 @@ export interface GradientVerdict {
 
 const auditedBatches = 5;
 /** Multiply-adds of one audit: about sixty passes. */
-const auditBudget = 2e9;
+const auditBudget = 3e8;
 const auditPasses = 60;
 
 const nameOf = ({ hypothesis }: Candidate): string => hypothesis.map(({ bug }) => bug).join(' + ');
