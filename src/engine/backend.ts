@@ -83,7 +83,7 @@ export interface TrainingBlock {
   readonly first_step: number;
   /** One per step of the block. */
   readonly learning_rates: Float64Array;
-  /** Non-zero at `control[0]` ends the block after the step under way. */
+  /** Non-zero at `control[0]` ends the block after the step under way; a first step that takes long is taken back instead. */
   readonly control?: Int32Array | undefined;
 }
 

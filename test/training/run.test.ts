@@ -147,6 +147,20 @@ describe('a run', () => {
     }
   });
 
+  test('a step that the back end takes back is trained the next time: the same bytes and the same history', () => {
+    const request = smallRequest({ ...watchful, epochs: 3 });
+    let calls = 0;
+    const hesitant = spyOnTrain((block, backend) => {
+      calls += 1;
+      const nothing = { steps_done: 0, losses: new Float64Array(0), divergence: null };
+      return calls % 3 === 0 ? backend.train(block) : nothing;
+    });
+    const { history, bytes } = trained(request, [2], hesitant);
+    const straight = trained(request, [2], onReference);
+    expect(history).toEqual(straight.history);
+    expect(bytes.equals(straight.bytes)).toBe(true);
+  });
+
   test('the control array ends a block after the step under way', () => {
     const control = new Int32Array([1]);
     const run = new Run(smallRequest(), null);

@@ -18,21 +18,19 @@ import { cutsIntoUnits } from './output.ts';
 import { roundsOnce } from './probe.ts';
 import { type Tile, tileFor } from './product.ts';
 import type { Program, StepRange } from './program.ts';
-import { MemberLost, type TeamOptions } from './team.ts';
-import { TilesProgram, tilesMemory, tilesOptions } from './tiles-program.ts';
+import { MemberLost } from './team.ts';
+import { type StepOptions, TilesProgram, tilesMemory, tilesOptions } from './tiles-program.ts';
 import { fitsTiny, TinyProgram } from './tiny-program.ts';
 
 /** Addresses are 32 bits wide, and offsets beside them must fit too. */
 const MAX_MEMORY = 3 * 2 ** 30;
 
 /** What the machine can do: found by probes, never assumed. */
-export interface WasmOptions {
+export interface WasmOptions extends StepOptions {
   /** Whether V8 fuses pairs of vectors into 256-bit ones; see `probeRevectorizer`. */
   readonly revectorized?: boolean;
   /** Steps after which a small network is compiled anew, unrolled; 0 for at once. */
   readonly tiny_after_steps?: number;
-  /** Lets other threads help with large steps; absent: one thread does everything. */
-  readonly team?: TeamOptions | undefined;
 }
 
 /** Unrolled code takes some milliseconds to compile and saves some tenths of a microsecond per step. */
@@ -100,7 +98,7 @@ export class WasmBackend implements Backend {
     this.fused = roundsOnce(setup.arithmetic);
     this.#setup = setup;
     this.#data = data;
-    this.#tiles = new TilesProgram(plan, setup, data, initial, tile, options.team);
+    this.#tiles = new TilesProgram(plan, setup, data, initial, tile, options);
     this.#trainer = this.#tiles;
     this.#tinyAfter = fitsTiny(plan, setup, data) ? (options.tiny_after_steps ?? TINY_AFTER_STEPS) : Infinity;
   }
@@ -123,6 +121,10 @@ export class WasmBackend implements Backend {
       const range = { block, batches, first: done, end: batches.count };
       this.#trainer.save();
       const ran = this.#runOrRepeat(range, losses);
+      if (ran === 0) {
+        this.#trainer.rollBack();
+        break;
+      }
       if (Number.isFinite(losses[done + ran - 1]) && this.#trainer.finite()) {
         done += ran;
         break;

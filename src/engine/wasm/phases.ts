@@ -3,6 +3,7 @@
  * and between two phases everybody waits for the others. Without batch_norm there are two: from the gathered rows to
  * their δ by rows of the batch, then gradients and updates by columns of the weights.
  */
+import type { Plan } from '../backend.ts';
 import { type KernelContext, type KernelFunction, type Split, WHOLE } from './kernel.ts';
 
 /** `update` is a stage of its own when gradients are clipped by their norm, which lies between the two. */
@@ -10,6 +11,8 @@ export type Stage = 'step' | 'update';
 
 /** Rows take the first row and the one behind the last; columns the rows of the batch and a share, from and to. */
 export interface Phase {
+  /** Its place in the order of all phases. */
+  readonly number: number;
   readonly stage: Stage;
   readonly split: Split;
   readonly run: (a: number, b: number, c: number) => void;
@@ -41,21 +44,36 @@ export function emitPhases({ module }: KernelContext, stage: Stage, kernels: rea
 
 /** The phases that a module exports, in the order in which they are carried out. */
 export function phasesOf(exports: Record<string, unknown>): Phase[] {
-  return Object.entries(exports).flatMap(([name, run]) => {
-    const [stage, number, split] = name.split('/');
-    if (number === undefined) return [];
-    return { stage: stage as Stage, split: split as Split, run: run as Phase['run'] };
+  const phases = Object.entries(exports).filter(([name]) => name.includes('/'));
+  return phases.map(([name, run], number) => {
+    const [stage, , split] = name.split('/');
+    return { number, stage: stage as Stage, split: split as Split, run: run as Phase['run'] };
   });
 }
 
-/** Arguments of a phase for one of `parts` equal parts; rows are cut at multiples of `granule` only. */
-export function argumentsOf(
-  split: Split,
-  { part, parts, rows, granule }: { part: number; parts: number; rows: number; granule: number },
-): readonly [number, number, number] {
-  if (split === 'columns') return [rows, share(part, parts), share(part + 1, parts)];
-  const row = (p: number) => (p === parts ? rows : Math.min(rows, Math.round((rows * p) / parts / granule) * granule));
-  return [row(part), row(part + 1), 0];
+/** Rows of the batch, or parts of `WHOLE` of the columns, from the first up to but not including the end. */
+export interface Span {
+  readonly first: number;
+  readonly end: number;
 }
 
-const share = (part: number, parts: number) => Math.floor((WHOLE * part) / parts);
+/** All that a phase has to do for a batch of so many rows. */
+export const wholeSpan = (split: Split, rows: number): Span => ({ first: 0, end: split === 'rows' ? rows : WHOLE });
+
+/** One of `parts` parts of a span, equal ones as far as possible: rows are cut at multiples of `granule` only. */
+export function partOf(split: Split, { first, end }: Span, part: number, parts: number, granule: number): Span {
+  const unit = split === 'rows' ? granule : 1;
+  const cut = (p: number) =>
+    p === parts ? end : Math.min(end, first + Math.round(((end - first) * p) / parts / unit) * unit);
+  return { first: cut(part), end: cut(part + 1) };
+}
+
+/** The arguments of a phase's function for a span. */
+export function argumentsOf(split: Split, { first, end }: Span, rows: number): readonly [number, number, number] {
+  return split === 'rows' ? [first, end, 0] : [rows, first, end];
+}
+
+/** 2mkn per matrix product: three per layer, less the first layer's input gradient. */
+export function operationsPerStep({ layers }: Plan, batch: number): number {
+  return layers.reduce((sum, { input_size, units }, i) => sum + (i === 0 ? 4 : 6) * batch * input_size * units, 0);
+}

@@ -17,7 +17,8 @@ export interface StepRange {
 export interface Program {
   /**
    * Runs steps and writes their losses to `losses[first … end)`. Ends early after the step at which `control` is set,
-   * or after a step whose loss is not finite. Returns the number of steps run.
+   * or after a step whose loss is not finite. Returns the number of steps run: 0 when the first of them takes long and
+   * was abandoned because `control` was set; then the state has to be rolled back.
    */
   run(range: StepRange, losses: Float64Array): number;
   /** Whether all parameters and moments are finite. */

@@ -1,7 +1,15 @@
 /** A thread that helps another one with the steps of its network. */
 
 import { phasesOf } from './phases.ts';
-import { changeState, leaderCell, memberCell, raiseSignal, type TeamWork, waitForSignal } from './team-cells.ts';
+import {
+  changeState,
+  declareLost,
+  leaderCell,
+  memberCell,
+  raiseSignal,
+  type TeamWork,
+  waitForSignal,
+} from './team-cells.ts';
 
 /** Carries out what the leader gives to the member at this place, until it is recalled or the team is disbanded. */
 export function serveTeam({ module, memory, cells }: TeamWork, member: number): void {
@@ -13,12 +21,15 @@ export function serveTeam({ module, memory, cells }: TeamWork, member: number): 
   raiseSignal(cells, leaderCell('signal'));
   for (;;) {
     const seen = Atomics.load(cells, signal);
-    if (Atomics.load(cells, leaderCell('disbanded')) !== 0) return;
     const number = Atomics.load(cells, given);
     if (number !== Atomics.load(cells, done)) {
       phases[Atomics.load(cells, cell('phase'))].run(cells[work], cells[work + 1], cells[work + 2]);
       Atomics.store(cells, done, number);
       raiseSignal(cells, leaderCell('signal'));
+    } else if (Atomics.load(cells, leaderCell('disbanded')) !== 0) {
+      // Busy without work: the leader has died, or it must not wait for us.
+      if (!changeState(cells, member, 'ready', 'absent')) declareLost(cells, member);
+      return;
     } else if (Atomics.load(cells, cell('leave')) !== 0 && changeState(cells, member, 'ready', 'absent')) return;
     else waitForSignal(cells, signal, seen);
   }

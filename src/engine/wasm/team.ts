@@ -1,12 +1,9 @@
 /** The leader of the threads that carry out the steps of one network together. */
 import type { Plan } from '../backend.ts';
-import { shapes } from './lane-shape.ts';
-import type { NetworkLayout } from './layout.ts';
-import { argumentsOf, type Phase, phasesOf, type Stage } from './phases.ts';
+import { argumentsOf, operationsPerStep, type Phase, partOf, type Span } from './phases.ts';
 import {
   changeState,
   createTeamCells,
-  disband,
   leaderCell,
   memberCell,
   memberStates,
@@ -34,11 +31,6 @@ export function isWorthATeam(plan: Plan, batch: number, { least_operations = LEA
   return operationsPerStep(plan, batch) >= least_operations;
 }
 
-/** 2mkn per matrix product: three per layer, less the first layer's input gradient. */
-export function operationsPerStep({ layers }: Plan, batch: number): number {
-  return layers.reduce((sum, { input_size, units }, i) => sum + (i === 0 ? 4 : 6) * batch * input_size * units, 0);
-}
-
 /** A member's thread died within a phase: the state may be half updated. */
 export class MemberLost extends Error {
   constructor() {
@@ -49,32 +41,12 @@ export class MemberLost extends Error {
 
 export class Team {
   readonly #cells: TeamCells;
-  readonly #phases: Readonly<Record<Stage, readonly { readonly number: number; readonly phase: Phase }[]>>;
-  readonly #granule: number;
   /** Those who work on the phase under way. */
   readonly #busy: number[] = [];
-  /** How many threads carried out the last phase. */
-  #threads = 1;
 
-  /** @param exports of an instance of the module on the memory */
-  constructor(
-    module: WebAssembly.Module,
-    memory: WebAssembly.Memory,
-    exports: Record<string, unknown>,
-    layout: Pick<NetworkLayout, 'tile' | 'plan'>,
-    options: TeamOptions,
-  ) {
-    this.#cells = createTeamCells(options.members);
-    const numbered = phasesOf(exports).map((phase, number) => ({ number, phase }));
-    const of = (stage: Stage) => numbered.filter(({ phase }) => phase.stage === stage);
-    this.#phases = { step: of('step'), update: of('update') };
-    // Tiles and groups of samples may reach past the last row, so they must not end within a part.
-    this.#granule = leastCommonMultiple(layout.tile.rows, shapes[layout.plan.precision].lanes);
-    options.offer({ module, memory, cells: this.#cells });
-  }
-
-  get threads(): number {
-    return this.#threads;
+  constructor(module: WebAssembly.Module, memory: WebAssembly.Memory, { members, offer }: TeamOptions) {
+    this.#cells = createTeamCells(members);
+    offer({ module, memory, cells: this.#cells });
   }
 
   /** Whether anybody is there to help at present. */
@@ -86,23 +58,17 @@ export class Team {
   }
 
   /**
-   * Carries out the phases of a stage, each with those who are ready at its start.
-   * @throws {MemberLost} when nobody works on the phase any more, but a part of it may be missing
+   * Carries out a span of a phase with those who are ready; returns how many threads that were.
+   * @throws {MemberLost} when nobody works on it any more, but a part of it may be missing
    */
-  carryOut(stage: Stage, rows: number): void {
-    for (const { number, phase } of this.#phases[stage]) this.#carryOut(number, phase, rows);
-  }
-
-  #carryOut(number: number, { split, run }: Phase, rows: number): void {
+  carryOut({ number, split, run }: Phase, span: Span, rows: number, granule: number): number {
     const busy = this.#recruit();
     const parts = busy.length + 1;
-    const granule = this.#granule;
-    for (let i = 0; i < busy.length; i++) {
-      this.#give(busy[i], number, argumentsOf(split, { part: i + 1, parts, rows, granule }));
-    }
-    run(...argumentsOf(split, { part: 0, parts, rows, granule }));
-    this.#threads = parts;
+    const part = (i: number) => argumentsOf(split, partOf(split, span, i, parts, granule), rows);
+    for (let i = 0; i < busy.length; i++) this.#give(busy[i], number, part(i + 1));
+    run(...part(0));
     if (!this.#join(busy)) throw new MemberLost();
+    return parts;
   }
 
   #recruit(): readonly number[] {
@@ -141,15 +107,4 @@ export class Team {
     }
     return complete;
   }
-
-  /** Sends the members away for good. */
-  disband(): void {
-    disband(this.#cells);
-  }
-}
-
-function leastCommonMultiple(a: number, b: number): number {
-  let multiple = a;
-  while (multiple % b !== 0) multiple += a;
-  return multiple;
 }

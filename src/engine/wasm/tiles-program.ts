@@ -10,6 +10,7 @@ import { compiledModule } from './modules.ts';
 import type { Tile } from './product.ts';
 import type { Program, StepRange } from './program.ts';
 import { resultOffset, scalarOffset, wordOffset } from './scalars.ts';
+import { PIECE_OPERATIONS, piecesOf, Stages } from './stages.ts';
 import { isWorthATeam, Team, type TeamOptions } from './team.ts';
 import { emitTiles, type TilesExports, type TilesOptions, tilesLayout } from './tiles.ts';
 
@@ -17,15 +18,24 @@ const PAGE = 65536;
 /** Vectors may be read past the last number of the data. */
 const SLACK = 64;
 
+/** How large steps are carried out. */
+export interface StepOptions {
+  /** Lets other threads help with large steps; absent: one thread does everything. */
+  readonly team?: TeamOptions | undefined;
+  /** Floating-point operations of a step after which it can be abandoned half way; see `Stages`. */
+  readonly piece_operations?: number | undefined;
+}
+
 export function tilesOptions(
   plan: Plan,
   setup: TrainingSetup,
   data: Data,
   tile: Tile,
-  team?: TeamOptions,
+  { team, piece_operations = PIECE_OPERATIONS }: StepOptions = {},
 ): TilesOptions {
   const clip = setup.clip_gradients;
   const batch = Math.max(1, Math.min(setup.batch_size, data.rows));
+  const shared = team !== undefined && isWorthATeam(plan, batch, team);
   return {
     plan,
     rule: {
@@ -41,7 +51,8 @@ export function tilesOptions(
     mode: setup.arithmetic,
     tile,
     weighted: data.weights !== undefined,
-    shared: team !== undefined && isWorthATeam(plan, batch, team),
+    phased: shared || piecesOf(plan, batch, piece_operations) > 1,
+    shared,
   };
 }
 
@@ -81,7 +92,8 @@ export class TilesProgram implements Program {
   readonly #words: Uint32Array;
   /** Indices of what is set or read at every step. */
   readonly #places: StepPlaces;
-  readonly #team: Team | null;
+  /** For large steps. */
+  readonly #stages: Stages | null;
   #threads = 1;
   #batchRows = -1;
   readonly #running: Float64Array;
@@ -93,10 +105,10 @@ export class TilesProgram implements Program {
     data: Data,
     initial: InitialParameters,
     tile: Tile,
-    team?: TeamOptions,
+    options: StepOptions = {},
   ) {
     this.#setup = setup;
-    this.#options = tilesOptions(plan, setup, data, tile, team);
+    this.#options = tilesOptions(plan, setup, data, tile, options);
     const layout = tilesLayout(this.#options);
     this.#layout = layout;
     const pages = Math.ceil(tilesMemory(this.#options, data) / PAGE);
@@ -117,7 +129,9 @@ export class TilesProgram implements Program {
       initial,
       optimizer.entry.slots(optimizer.options).map((slot) => slot.initial),
     );
-    this.#team = shared && team ? new Team(module, this.#memory, instance.exports, layout, team) : null;
+    const { team, piece_operations = PIECE_OPERATIONS } = options;
+    const leader = shared && team ? new Team(module, this.#memory, team) : null;
+    this.#stages = this.#options.phased ? new Stages(instance.exports, layout, leader, piece_operations) : null;
   }
 
   /** How many threads carried out the last step. */
@@ -130,7 +144,9 @@ export class TilesProgram implements Program {
     const { loss: lossAt } = this.#places;
     for (let index = first; index < end; index++) {
       this.#prepareStep(batches, index, block.first_step + index, block.learning_rates[index]);
-      this.#step(batches.rows(index), alone ? null : this.#team);
+      // Only the first step can be abandoned without a loss of others.
+      const control = index === first ? block.control : undefined;
+      if (!this.#step(batches.rows(index), alone ? null : this.#stages, control)) return 0;
       const loss = this.#numbers[lossAt];
       losses[index] = loss;
       if (loss - loss !== 0) return index - first + 1;
@@ -152,18 +168,22 @@ export class TilesProgram implements Program {
     this.#words[stepHigh] = Math.floor(step / 2 ** 32);
   }
 
-  /** One step, together with whoever helps; what lies between the stages is done by this thread alone. */
-  #step(rows: number, team: Team | null): void {
+  /**
+   * One step, with `stages` in phases if that is worth it; what lies between the stages is done by this thread alone.
+   * False when it was abandoned half way because `control` was set.
+   */
+  #step(rows: number, stages: Stages | null, control: Int32Array | undefined): boolean {
     const { step, squares, update } = this.#exports;
-    const together = team?.isReady ? team : null;
-    if (together === null) step(rows);
-    else together.carryOut('step', rows);
-    this.#threads = together?.threads ?? 1;
-    if (squares === undefined || update === undefined) return;
+    const phased = stages?.areWorthIt(rows) ? stages : null;
+    if (phased === null) step(rows);
+    else if (!phased.carryOut('step', rows, control)) return false;
+    this.#threads = phased?.threads ?? 1;
+    if (squares === undefined || update === undefined) return true;
     squares(rows);
     this.#setScalar('clip_factor', this.#clipFactor());
-    if (together === null) update(rows);
-    else together.carryOut('update', rows);
+    if (phased === null) update(rows);
+    else if (!phased.carryOut('update', rows, control)) return false;
+    return true;
   }
 
   /** What depends on the number of rows in the batch and nothing else. */

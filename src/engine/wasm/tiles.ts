@@ -32,7 +32,9 @@ export interface TilesOptions {
   readonly mode: ArithmeticMode;
   readonly tile: Tile;
   readonly weighted: boolean;
-  /** Whether several threads may carry out a step: the memory is shared, and the step also there in phases. */
+  /** Whether the step is there in phases as well. */
+  readonly phased: boolean;
+  /** Whether several threads may carry them out: the memory is shared. */
   readonly shared: boolean;
 }
 
@@ -95,12 +97,12 @@ export function emitTiles(options: TilesOptions, layout: NetworkLayout): Uint8Ar
     ...end,
   ]);
   const [deltas, gradients] = [inward.flatMap((layer) => layer.deltas), inward.flatMap((layer) => layer.gradients)];
-  if (options.shared) emitPhases(context, 'step', [...outward, ...deltas, loss, ...gradients, ...end]);
+  if (options.phased) emitPhases(context, 'step', [...outward, ...deltas, loss, ...gradients, ...end]);
   if (clipsNorm) {
     squaresKernel(context, 'squares');
     const update = [updateKernel(context, rule), ...transposes];
     sequence(context, 'update', update);
-    if (options.shared) emitPhases(context, 'update', update);
+    if (options.phased) emitPhases(context, 'update', update);
   }
   sequence(context, 'infer', inference);
   sequence(context, 'rowLosses', [output]);

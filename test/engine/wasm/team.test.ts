@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { NetworkDefinition } from '../../../src/engine/definition.ts';
 import { optimizers } from '../../../src/engine/optimizers.ts';
-import { argumentsOf } from '../../../src/engine/wasm/phases.ts';
+import { partOf } from '../../../src/engine/wasm/phases.ts';
 import {
   disband,
   leaderCell,
@@ -38,8 +38,14 @@ function waitForMembers({ cells }: TeamWork, members: number): void {
   }
 }
 
-/** What the run shows when `members` threads help from the first step to the last. */
-async function trainTogether(of: Case, members: number, lost_in?: number) {
+interface Together {
+  readonly members: number;
+  readonly service?: Partial<Service>;
+  readonly piece_operations?: number;
+}
+
+/** A back end with threads that help it, and how to send them away. */
+function lead(of: Case, { members, service, piece_operations }: Together) {
   let offered: TeamWork | undefined;
   const team = {
     members: Math.max(1, members),
@@ -48,26 +54,48 @@ async function trainTogether(of: Case, members: number, lost_in?: number) {
       offered = work;
     },
   };
-  const { compiled, block, data } = prepare({ ...of, options: { ...of.options, tiny_after_steps: Infinity, team } });
-  const backend = compiled();
+  const options = { ...of.options, tiny_after_steps: Infinity, team, piece_operations };
+  const backend = prepare({ ...of, options }).compiled();
   const work = offered as unknown as TeamWork;
-  for (let member = 0; member < members; member++)
-    threads[member].postMessage({ work, member, lost_in } satisfies Service);
+  const helpers = threads.slice(0, members);
+  const left = helpers.map((thread) => once(thread, 'message'));
+  for (const [member, thread] of helpers.entries()) thread.postMessage({ work, member, ...service } satisfies Service);
   waitForMembers(work, members);
-  const left = threads.slice(0, members).map((thread) => once(thread, 'message'));
+  const dismiss = async () => {
+    disband(work.cells);
+    await Promise.all(left);
+  };
+  return { backend, dismiss };
+}
+
+/** What the run shows when threads help from the first step to the last. */
+async function trainTogether(of: Case, together: Together) {
+  const { block, data } = prepare(of);
+  const { backend, dismiss } = lead(of, together);
   const result = backend.train(block);
-  disband(work.cells);
-  await Promise.all(left);
+  await dismiss();
   return { threads: backend.threads, shown: fingerprint(backend, result, data) };
 }
 
-/** Trains alone on private memory, and with 0, 1 and 2 members; all must show the same bits. */
-async function expectSameTogether(of: Case): Promise<void> {
-  const { compiled, block, data } = prepare({ ...of, options: { ...of.options, tiny_after_steps: Infinity } });
+/** What the run shows when one thread carries out each step as a whole. */
+function trainAlone(of: Case) {
+  const options = { ...of.options, tiny_after_steps: Infinity };
+  const { compiled, block, data } = prepare({ ...of, options });
   const alone = compiled();
-  const want = fingerprint(alone, alone.train(block), data);
-  for (let members = 0; members <= MEMBERS; members++) {
-    expect(await trainTogether(of, members), `${members} members`).toEqual({ threads: members + 1, shown: want });
+  return fingerprint(alone, alone.train(block), data);
+}
+
+/** The same bits by 1, 2 and 3 threads, and piece by piece. */
+async function expectSameTogether(of: Case): Promise<void> {
+  const shown = trainAlone(of);
+  for (const together of [
+    { members: 0 },
+    { members: 1 },
+    { members: MEMBERS },
+    { members: 1, piece_operations: 7e4 },
+  ]) {
+    const threads = together.members + 1;
+    expect(await trainTogether(of, together), JSON.stringify(together)).toEqual({ threads, shown });
   }
 }
 
@@ -86,6 +114,15 @@ function network(
 }
 
 describe('a step that several threads carry out gives the bits of one thread', () => {
+  it('with factors so large that they are packed', async () => {
+    await expectSameTogether({
+      definition: network([150, 100, 40, 2]),
+      setup: { optimizer: 'sgd', arithmetic: 'fused', batch_size: 900 },
+      rows: 1000,
+      epochs: 1,
+    });
+  });
+
   it.each([1, 3, 5, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127])(
     'with %d inputs, units, outputs or rows in a batch, the last batch short',
     async (n) => {
@@ -131,34 +168,57 @@ describe('a step that several threads carry out gives the bits of one thread', (
   });
 });
 
+const clipped: Case = {
+  definition: network([5, 40, 33, 3], { dropout: 0.1 }),
+  setup: { optimizer: 'adam', batch_size: 32, clip_gradients: { max_norm: 0.1 } },
+  rows: 75,
+};
+
 describe('a thread that is lost within a step', () => {
-  it.each([1, 2, 3, 4, 5, 8])('costs the block its help, not a bit: at its %d. phase', async (lost_in) => {
-    const of: Case = {
-      definition: network([5, 40, 33, 3]),
-      setup: { optimizer: 'adam', batch_size: 32, clip_gradients: { max_norm: 0.1 } },
-      rows: 75,
-    };
-    const { compiled, block, data } = prepare({ ...of, options: { tiny_after_steps: Infinity } });
-    const alone = compiled();
-    const want = fingerprint(alone, alone.train(block), data);
+  it.each([1, 2, 3, 4, 5, 8])('costs the block its help, not a bit: at its %d. piece', async (lost_in) => {
+    const shown = trainAlone(clipped);
     for (const members of [1, 2]) {
-      expect(await trainTogether(of, members, lost_in)).toEqual({ threads: 1, shown: want });
+      expect(await trainTogether(clipped, { members, service: { lost_in } })).toEqual({ threads: 1, shown });
     }
+  });
+});
+
+describe('a long step', () => {
+  it.each([1, 2, 3, 5, 7, 8])('is taken back when a stop is asked for at its %d. piece', async (stop_in) => {
+    const { block, data } = prepare(clipped);
+    const control = new Int32Array(new SharedArrayBuffer(4));
+    const together = { members: 1, service: { stop_in, control }, piece_operations: 1e5 };
+    const { backend, dismiss } = lead(clipped, together);
+    const before = backend.state();
+    expect(backend.train({ ...block, control })).toEqual({
+      steps_done: 0,
+      losses: new Float64Array(0),
+      divergence: null,
+    });
+    expect(backend.state()).toEqual(before);
+    await dismiss();
+    expect(fingerprint(backend, backend.train(block), data)).toEqual(trainAlone(clipped));
+  });
+
+  it('is not begun when a stop has been asked for, whoever would help', () => {
+    const { compiled, block } = prepare({ ...clipped, options: { tiny_after_steps: Infinity, piece_operations: 1e5 } });
+    expect(compiled().train({ ...block, control: new Int32Array([1]) }).steps_done).toBe(0);
   });
 });
 
 describe('the rows and columns of a step', () => {
   it('are divided without gap or overlap, rows at whole tiles only', () => {
-    for (const rows of [1, 5, 12, 13, 64, 127, 128, 1000]) {
+    for (const [first, end] of [1, 5, 12, 13, 64, 127, 128, 1000].flatMap((rows) => [
+      [0, rows],
+      [24, 24 + rows],
+    ])) {
       for (const parts of [1, 2, 3, 7]) {
-        const shares = Array.from({ length: parts }, (_, part) =>
-          argumentsOf('rows', { part, parts, rows, granule: 12 }),
-        );
-        expect(shares[0][0]).toBe(0);
-        expect(shares[parts - 1][1]).toBe(rows);
-        for (const [i, [first]] of shares.slice(1).entries()) {
-          expect(first).toBe(shares[i][1]);
-          expect(first === rows || first % 12 === 0).toBe(true);
+        const spans = Array.from({ length: parts }, (_, part) => partOf('rows', { first, end }, part, parts, 12));
+        expect(spans[0].first).toBe(first);
+        expect(spans[parts - 1].end).toBe(end);
+        for (const [i, span] of spans.slice(1).entries()) {
+          expect(span.first).toBe(spans[i].end);
+          expect(span.first === end || span.first % 12 === 0).toBe(true);
         }
       }
     }
