@@ -1,12 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { NetworkDefinition } from '../../src/engine/definition.ts';
 import type { JobView } from '../../src/schemas/job-view.ts';
-import { type KeptRequest, runRequest } from '../../src/services/job-request.ts';
-import { parametersSha256 } from '../../src/training/bytes.ts';
-import type { LearningRateChange } from '../../src/training/request.ts';
-import { Run } from '../../src/training/run.ts';
 import { type RunningApp, startApp, useApp } from '../support/app.ts';
-import { endless, follow, job, long, submit, train, untilProgress, untilState, xor } from '../support/jobs.ts';
+import { endless, follow, job, long, submit, train, undisturbed, untilProgress, untilState } from '../support/jobs.ts';
 
 const running = useApp();
 
@@ -22,15 +17,6 @@ async function ended({ request, port }: Pick<RunningApp, 'request' | 'port'>, { 
 async function untilChanged(id: string): Promise<{ step: number; learning_rate: number }> {
   for await (const { event, data } of follow(running, id)) if (event === 'learning_rate_changed') return data;
   throw new Error('the job ended before its learning rate changed');
-}
-
-/** The SHA of a job that knows its changes from the start and is never disturbed. */
-function undisturbed({ network, request }: JobView, changes: readonly LearningRateChange[]): string {
-  const arrays = { inputs: Float64Array.from(xor.inputs.flat()), targets: Float64Array.from(xor.targets.flat()) };
-  const kept = request as unknown as KeptRequest;
-  const run = new Run(runRequest(network as unknown as NetworkDefinition, kept, arrays, changes), null);
-  while (run.end === null) run.advance(1000);
-  return parametersSha256(run.result());
 }
 
 /** A paused job that has been trained a little. */

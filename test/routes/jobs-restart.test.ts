@@ -7,7 +7,18 @@ import supertest from 'supertest';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { JobView } from '../../src/schemas/job-view.ts';
 import { startApp } from '../support/app.ts';
-import { endless, follow, job, long, network, submit, train, untilProgress, untilState } from '../support/jobs.ts';
+import {
+  endless,
+  follow,
+  job,
+  long,
+  network,
+  submit,
+  train,
+  undisturbed as undisturbedSha,
+  untilProgress,
+  untilState,
+} from '../support/jobs.ts';
 
 const directories: string[] = [];
 
@@ -155,6 +166,30 @@ describe('after a restart', () => {
     expect((await read(paused)).state).toBe('paused');
     expect((await read(stopped)).stop_reason).toBe('stopped');
     expect((await read(changed)).learning_rate_changes).toMatchObject([{ learning_rate: 0.125 }]);
+    await after.stop();
+  });
+});
+
+describe('a learning rate that was changed before the process was killed', () => {
+  it('changes at the same step again, to the bytes of a run that knows it from the start', async () => {
+    const DATA_DIR = freshDirectory();
+    const server = await spawnServer(DATA_DIR);
+    const client = supertest(`http://127.0.0.1:${server.port}`);
+    const { body: submitted } = await client.post('/v1/jobs').send(long).expect(201);
+    await untilProgress(server, submitted.id);
+    await client.patch(submitted.urls.self).send({ learning_rate: 0.01 }).expect(200);
+    let told: { step: number } | undefined;
+    for await (const { event, data } of follow(server, submitted.id)) {
+      if (event === 'learning_rate_changed') told = data;
+      if (told !== undefined) break;
+    }
+    await server.kill();
+    const after = await startApp({ DATA_DIR });
+    for await (const { event } of follow(after, submitted.id)) if (event === 'end') break;
+    const { body: done } = await after.request.get(submitted.urls.self);
+    const change = { first_step: told!.step, learning_rate: 0.01 };
+    expect(done).toMatchObject({ state: 'succeeded', attempt: 2, learning_rate_changes: [change] });
+    expect(done.parameters_sha256).toBe(undisturbedSha(done, [change]));
     await after.stop();
   });
 });

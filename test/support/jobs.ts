@@ -1,6 +1,11 @@
 /** What the job tests share: small networks and data, and waiting without sleeping. */
 import http from 'node:http';
+import type { NetworkDefinition } from '../../src/engine/definition.ts';
 import type { JobView } from '../../src/schemas/job-view.ts';
+import { type KeptRequest, runRequest } from '../../src/services/job-request.ts';
+import { parametersSha256 } from '../../src/training/bytes.ts';
+import type { LearningRateChange } from '../../src/training/request.ts';
+import { Run } from '../../src/training/run.ts';
 import type { RunningApp } from './app.ts';
 
 export const xor = {
@@ -40,6 +45,15 @@ export const endless = { ...job, network: wideNetwork, epochs: 9_000_000 };
 
 /** A job that takes long enough to be interrupted. */
 export const long = { ...job, network: wideNetwork, epochs: 20_000, optimizer: 'adam' };
+
+/** The SHA of the parameters of a job on `xor` that knows its changes from the start and is never disturbed. */
+export function undisturbed({ network, request }: JobView, changes: readonly LearningRateChange[]): string {
+  const arrays = { inputs: Float64Array.from(xor.inputs.flat()), targets: Float64Array.from(xor.targets.flat()) };
+  const kept = request as unknown as KeptRequest;
+  const run = new Run(runRequest(network as unknown as NetworkDefinition, kept, arrays, changes), null);
+  while (run.end === null) run.advance(1000);
+  return parametersSha256(run.result());
+}
 
 /** Trains a job to its end. */
 export async function train(running: RunningApp, body: object): Promise<JobView> {
