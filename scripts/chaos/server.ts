@@ -27,6 +27,8 @@ export class MortalServer {
   constructor(dataDir: string, compiled: string) {
     const env = { PATH: process.env.PATH, NODE_COMPILE_CACHE: compiled };
     this.#env = { ...env, HOST: '127.0.0.1', PORT: '0', DATA_DIR: dataDir, MAX_WORKERS: '2' };
+    // Nobody else would: a group of its own does not hear of the end of the process that started it.
+    process.once('exit', () => this.#killGroup());
   }
 
   get counts(): KillCounts {
@@ -76,12 +78,17 @@ export class MortalServer {
   /** SIGKILL to the whole group; resolves when the server is gone. */
   async kill(): Promise<void> {
     const child = this.#child;
-    if (child?.pid === undefined || child.exitCode !== null) return;
+    if (child === null || child.exitCode !== null) return;
     const gone = once(child, 'exit');
     this.#kills += 1;
     if (!this.#isReady) this.#whileStarting += 1;
-    process.kill(-child.pid, 'SIGKILL');
+    this.#killGroup();
     await gone;
+  }
+
+  #killGroup(): void {
+    const { pid, exitCode, signalCode } = this.#child ?? {};
+    if (pid !== undefined && exitCode === null && signalCode === null) process.kill(-pid, 'SIGKILL');
   }
 
   /** The usual end; the exit code. */
