@@ -7,6 +7,7 @@ import {
   claimJob,
   collect,
   everythingAbout,
+  job,
   losses,
   noon,
   progressTo,
@@ -219,6 +220,25 @@ export function changesConform(fixture: Fixture): void {
     expect((await jobs.learningRates(id)).map(({ number }) => number)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
     await jobs.delete(id, ['running']);
     expect(await jobs.learningRates(id)).toEqual([]);
+  });
+
+  it('never sweeps a blob whose record is on its way, whenever it looks', async () => {
+    const { jobs, blobs } = fixture.store;
+    const created = job();
+    const data_key = `jobs/${created.id}/data`;
+    await blobs.put(data_key, new Uint8Array([1]));
+    const [written] = await collect(blobs.list(`jobs/${created.id}/`));
+    // As at a start: everything older than that is of a process that has died. The record is not there yet.
+    const start = written!.written_at;
+    expect(await fixture.store.sweepBlobs(start)).toBe(0);
+    const [swept] = await Promise.all([
+      fixture.store.sweepBlobs(start),
+      jobs.create({ job: { ...created, data_key } }),
+      fixture.store.sweepBlobs(start),
+    ]);
+    expect(swept).toBe(0);
+    expect(await fixture.store.sweepBlobs(Number.MAX_SAFE_INTEGER)).toBe(0);
+    expect(await blobs.get(data_key)).toEqual(new Uint8Array([1]));
   });
 
   it('sweeps the blobs that no record accounts for, and only old ones', async () => {
