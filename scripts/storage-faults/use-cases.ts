@@ -78,7 +78,8 @@ async function until(
     // The feed wakes it; a fault meanwhile is seen by the next GET.
     await services.jobs.wait(id, 0.01).catch(() => undefined);
   }
-  throw new Error(`the job ${id} has not become ${states.join(' or ')}`);
+  const { body } = await request.get(self(id));
+  throw new Error(`the job has not become ${states.join(' or ')}: ${JSON.stringify([body.state, body.transitions])}`);
 }
 
 async function listed({ request }: Subject, path: string): Promise<readonly { readonly id: string }[]> {

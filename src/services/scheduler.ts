@@ -101,9 +101,18 @@ export class Scheduler {
 
   /** Once there is room again, the jobs go on that had to rest for want of it. */
   async #recoverSuspended(): Promise<void> {
-    const { store, room } = this.#context;
+    const { room } = this.#context;
     if (room.isFull && !(await room.regain())) return;
     if (!this.#maySuspend) return;
+    this.#maySuspend = false;
+    await this.#recoverAll().catch((error: unknown) => {
+      this.#maySuspend = true;
+      throw error;
+    });
+  }
+
+  async #recoverAll(): Promise<void> {
+    const { store } = this.#context;
     let page: Awaited<ReturnType<typeof store.jobs.list>>;
     let after: string | undefined;
     do {
@@ -113,7 +122,6 @@ export class Scheduler {
         after = job.id;
       }
     } while (page.has_more);
-    this.#maySuspend = false;
   }
 
   async #move(job: Pick<JobRecord, 'id' | 'attempt'>, event: JobEvent, reason: string): Promise<void> {
@@ -178,13 +186,15 @@ export class Scheduler {
       : storage !== null || isEnd
         ? ({ event: 'release', reason: storage?.code ?? 'shutdown', set: {} } as const)
         : ({ event: 'fail', reason: failed.code, set: { stop_reason: 'worker_crashed', error: failed } } as const);
-    this.#maySuspend ||= event === 'suspend';
     try {
       await applyEvent(store, job, event, { at: now(), ...move });
       feed.signal(job.id, 'events');
     } catch (again) {
       // The lease stays behind; the next look finds it.
       log.error({ err: again, job_id: job.id }, 'an attempt could not be given back');
+    } finally {
+      // Not before: a look for jobs at rest that comes in between would not find this one, and none would follow it.
+      this.#maySuspend ||= event === 'suspend';
     }
     if (storage !== null) await this.#pause();
   }
