@@ -50,8 +50,10 @@ export const webhookThreshold = z
   })
   .superRefine(({ below, above }, context) => {
     if ((below === undefined) !== (above === undefined)) return;
-    const params: CheckParams = { code: below === undefined ? 'required' : 'not_allowed', allowed: ['below', 'above'] };
-    context.addIssue({ code: 'custom', path: ['below'], params, message: 'One of below and above must be given.' });
+    const isMissing = below === undefined;
+    const params: CheckParams = { code: isMissing ? 'required' : 'not_allowed', allowed: ['below', 'above'] };
+    const message = `${isMissing ? 'One of below and above must' : 'Only one of below and above can'} be given.`;
+    context.addIssue({ code: 'custom', path: [isMissing ? 'below' : 'above'], params, message });
   })
   .meta({
     id: 'WebhookThreshold',

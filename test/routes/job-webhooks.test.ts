@@ -134,6 +134,11 @@ describe('a webhook is refused', () => {
       { url, secret: own, threshold: { monitor: 'loss' } },
       { '/webhooks/0/threshold/below': 'required' },
     ],
+    [
+      'for a threshold with two values',
+      { url, secret: own, threshold: { monitor: 'loss', below: 1, above: 2 } },
+      { '/webhooks/0/threshold/above': 'not_allowed' },
+    ],
   ];
 
   it.each(cases)('%s', async (_what, webhook, want) => {
