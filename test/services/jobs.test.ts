@@ -190,6 +190,35 @@ describe('a worker that dies', () => {
   });
 });
 
+describe('the threads of a job', () => {
+  /** Trains for real and tells of other threads that helped for a while. */
+  const helped =
+    (...threads: number[]): Script =>
+    (request, handlers, checkpoint) => {
+      const notes = threads.map((count, i) => ({ type: 'threads_used' as const, step: i + 1, threads: count }));
+      const onProgress: RunHandlers['onProgress'] = (progress) =>
+        handlers.onProgress({ ...progress, notes: [...progress.notes, ...notes] });
+      return real.run(request, { ...handlers, onProgress }, checkpoint).finished;
+    };
+
+  it('are the most that worked together, with an event for each number that was reached', async () => {
+    await open(helped(2, 3));
+    const { id, threads } = await train({ epochs: 5 });
+    expect(threads).toBe(3);
+    const { data } = await jobs.events(id, { limit: 100, after: 0 });
+    const used = data.filter(({ type }) => type === 'threads_used');
+    expect(used.slice(0, 2).map((event) => event.data)).toEqual([
+      { step: 1, threads: 2 },
+      { step: 2, threads: 3 },
+    ]);
+  });
+
+  it('are one for a small network', async () => {
+    await open();
+    expect((await train({ epochs: 5 })).threads).toBe(1);
+  });
+});
+
 describe('a learning rate that was changed under way', () => {
   /** Trains for real until the worker has named the step of the change, and dies before anything else is kept. */
   const untilNoted: Script = async (request, handlers, checkpoint) => {
