@@ -2,7 +2,7 @@
  * What the statistics of the layers and the early warnings cost: trains the benchmarks' workloads with and without them
  * in turns and prints the ratio of the median times, and how many steps were looked at on how many rows.
  *
- *     node scripts/statistics-cost.ts [seconds of training per run] [rounds]
+ *     node scripts/statistics-cost.ts [seconds of training per run] [rounds] [workload …]
  */
 import { dataOf, LEARNING_RATE, type Workload, workloads } from '../bench/workloads.ts';
 import { plan } from '../src/engine/plan.ts';
@@ -10,9 +10,11 @@ import type { RunRequest } from '../src/training/request.ts';
 import { Run } from '../src/training/run.ts';
 import { samplingSchedule } from '../src/training/sampled-steps.ts';
 
-const measured = ['W0', 'W2', 'W3', 'W5'];
-const seconds = Number(process.argv[2] ?? 2);
-const rounds = Number(process.argv[3] ?? 5);
+const [secondsGiven, roundsGiven, ...named] = process.argv.slice(2);
+const seconds = Number(secondsGiven ?? 2);
+const rounds = Number(roundsGiven ?? 5);
+const measured = named.length > 0 ? named : ['W0', 'W2', 'W3', 'W5'];
+
 /** As many steps as a session gives a quick network between two looks at the clock. */
 const blockSteps = 20_000;
 

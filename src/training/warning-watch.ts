@@ -161,18 +161,26 @@ export class WarningWatch {
 
 const finiteOrZero = (value: number): number => (Number.isFinite(value) ? value : 0);
 
-function dataContext({ data, rows, target_kind }: PreparedData, plan: Plan): DataContext {
-  const { input_size } = plan;
-  const columns = Array.from({ length: input_size }, (_, column) => column);
-  const isConstant = (column: number) =>
-    rows.length > 1 &&
-    rows.every((row) => data.inputs[row * input_size + column] === data.inputs[rows[0] * input_size + column]);
+function dataContext(prepared: PreparedData, plan: Plan): DataContext {
   return {
-    constant_columns: columns.filter(isConstant),
-    input_size,
-    class_rows: classRows({ data, rows, target_kind }, plan),
-    is_weighted: data.weights !== undefined,
+    constant_columns: constantColumns(prepared, plan.input_size),
+    input_size: plan.input_size,
+    class_rows: classRows(prepared, plan),
+    is_weighted: prepared.data.weights !== undefined,
   };
+}
+
+/** Row by row, as the data lie, over the columns that have not changed yet; none of a single row. */
+function constantColumns({ data: { inputs }, rows }: PreparedData, width: number): readonly number[] {
+  if (rows.length < 2) return [];
+  let columns = Array.from({ length: width }, (_, column) => column);
+  const first = rows[0] * width;
+  for (let i = 1; i < rows.length && columns.length > 0; i++) {
+    const start = rows[i] * width;
+    if (columns.some((column) => inputs[start + column] !== inputs[first + column]))
+      columns = columns.filter((column) => inputs[start + column] === inputs[first + column]);
+  }
+  return columns;
 }
 
 function classRows({ data, rows, target_kind }: Pick<PreparedData, 'data' | 'rows' | 'target_kind'>, plan: Plan) {

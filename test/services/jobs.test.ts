@@ -290,6 +290,10 @@ describe('a damaged checkpoint', () => {
     expect(done).toMatchObject({ state: 'succeeded', parameters_sha256: undisturbed.parameters_sha256 });
     expect(done.transitions.map(({ reason }) => reason)).toContain('checkpoint_damaged');
     expect((await jobs.history(done.id, { resolution: 'step', max_points: 1000 })).content).toEqual(want);
+    const { content: layers } = await jobs.layers(undisturbed.id, {});
+    expect(layers.step.length).toBeGreaterThan(10);
+    expect((await jobs.layers(done.id, {})).content).toEqual({ ...layers, job_id: done.id });
+    expect(done.warnings).toEqual(undisturbed.warnings);
   });
 
   it('that is the only one makes the job begin again', async () => {
