@@ -5,8 +5,11 @@ import type { NetworkLayout } from './layout.ts';
 import { argumentsOf, operationsPerStep, type Phase, partOf, phasesOf, type Stage, wholeSpan } from './phases.ts';
 import type { Team } from './team.ts';
 
-/** A piece of a phase takes about 10 ms of one thread. */
-export const PIECE_OPERATIONS = 1e9;
+/**
+ * A piece of a phase takes some 20 ms of one thread. Each piece reads the weights again, which costs steps that are
+ * hardly longer than this up to a tenth; so they stay whole.
+ */
+export const PIECE_OPERATIONS = 4e9;
 
 /** Into how many pieces each phase of a step is cut, given the floating-point operations of a step for one piece. */
 export function piecesOf(plan: Plan, batch: number, operations: number): number {
