@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { stepView } from '../../src/schemas/step.ts';
 import { stepExamples } from '../../src/schemas/step-answers.ts';
 import { useApp } from '../support/app.ts';
-import { endless, job, network, submit, train, untilState, xor } from '../support/jobs.ts';
+import { endless, follow, job, network, submit, train, untilState, xor } from '../support/jobs.ts';
 
 const running = useApp();
 
@@ -131,6 +131,27 @@ describe('explaining a step', () => {
     await running.request.delete(`/v1/datasets/${dataset.body.id}`).expect(204);
     const { body } = await explain(id, 1).expect(409);
     expect(body).toMatchObject({ code: 'cannot_replay', detail: expect.stringContaining(dataset.body.id) });
+  });
+
+  it('knows the changes of the learning rate that were asked for under way', async () => {
+    const { id } = await submit(running, endless);
+    await untilState(running, id, 'running');
+    await running.request.patch(`/v1/jobs/${id}`).send({ learning_rate: 0.25 }).expect(200);
+    let first = 0;
+    for await (const { event, data } of follow(running, id)) {
+      if (event !== 'learning_rate_changed') continue;
+      first = data.step;
+      break;
+    }
+    await running.request.post(`/v1/jobs/${id}/stop`).expect(200);
+    await untilState(running, id, 'succeeded');
+    const rate = async (step: number) => {
+      const { body } = await explain(id, step).expect(200);
+      expect(body.replay.bit_identical).toBe(true);
+      return body.learning_rate;
+    };
+    expect(await rate(first)).toBe(0.25);
+    if (first > 1) expect(await rate(first - 1)).toBe(endless.optimizer.learning_rate);
   });
 
   it('is possible while every worker trains, but not for the job that does', async () => {
