@@ -164,7 +164,7 @@ class Examination {
     const { replay: from, request, failure, end } = this.#asked;
     const lastStep = failure?.step ?? (end === null ? 0 : decodeCheckpoint(end).cursor.step);
     if (from === null) return { frames: [], last: null, report: null };
-    const replay = new Replay({ ...from, request: { ...request, statistics: undefined } }, this.#create);
+    const replay = new Replay({ ...from, request }, this.#create);
     const frames = affordableFrames(replay.run.plan, request.batch_size);
     replay.to(Math.max(replay.run.cursor.step, lastStep - frames));
     return { ...recordFrames(replay, request, lastStep), report: replay.report };

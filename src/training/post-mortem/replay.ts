@@ -45,7 +45,9 @@ export class Replay {
 
   /** @throws {CheckpointError} when the checkpoint is damaged or of another run */
   constructor({ request, checkpoint, recorded }: ReplayRequest, create?: CreateBackend) {
-    this.run = new Run(request, checkpoint === null ? null : decodeCheckpoint(checkpoint), create);
+    // What is looked at in passing changes no numbers, and has been told.
+    const unwatched = { ...request, statistics: undefined };
+    this.run = new Run(unwatched, checkpoint === null ? null : decodeCheckpoint(checkpoint), create);
     this.#recorded = recorded;
     this.#from = this.run.cursor.step;
   }
