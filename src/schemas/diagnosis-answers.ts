@@ -4,7 +4,16 @@ export const diagnosisExamples = {
     job_id: 'job_0198c5d2-7a3e-7bc1-9f00-5d3c1c0a8e21',
     state: 'failed',
     stop_reason: 'diverged',
-    warnings: [],
+    warnings: [
+      {
+        code: 'inputs_unscaled',
+        level: 'warning',
+        pointer: '/optimizer',
+        detail: 'The inputs reach 3000, for which sgd is stable up to a learning rate of about 2e-7; this one is 0.5.',
+        evidence: { largest_input: 3000, learning_rate: 0.5, stable_up_to: 2.2222222222222222e-7 },
+        patch: [{ op: 'add', path: '/scaling', value: { inputs: 'standardize' } }],
+      },
+    ],
     verdict: 'failed',
     summary:
       'At step 3 (epoch 3, batch 1) the pre-activation of layer 2 became -Infinity. The inputs are not scaled: they reach 3000. A unit with an input x has a curvature of about x\u00b2, which decides how high a rate may be. The largest curvature of the loss is 27900000, so that rates above 7.18e-8 are unstable; this one is 6970000 times that. Scaled they are learned: standardized inputs and learning_rate 0.05: finite for 100 steps, loss 7.69e-11 (from 6.2). What helped most when tried: standardized inputs and learning_rate 0.05: finite for 100 steps, loss 7.69e-11 (from 6.2).',
@@ -42,7 +51,7 @@ export const diagnosisExamples = {
       {
         code: 'learning_rate_too_high',
         explanation:
-          'The learning rate 0.5 is too high. The largest curvature of the loss is 27900000, so that rates above 7.18e-8 are unstable; this one is 6970000 times that. A lower one is learned with: learning_rate 4e-8: finite for 100 steps, loss 0.314 (from 1410000).',
+          'The learning rate 0.5 is too high. The largest curvature of the loss is 27900000, so that rates above 7.18e-8 are unstable; this one is 6970000 times that. What works: learning_rate 4e-8: finite for 100 steps, loss 0.314 (from 1410000).',
         evidence: {
           learning_rate: 0.5,
           largest_curvature: 27861542.568841103,
@@ -119,24 +128,20 @@ export const diagnosisExamples = {
         sentence: 'standardized inputs and learning_rate 0.05: finite for 100 steps, loss 7.69e-11 (from 6.2)',
       },
       {
-        id: 'standardize_inputs_and_learning_rate_0.001',
-        title: 'standardized inputs and learning_rate 0.001',
-        patch: [
-          { op: 'add', path: '/standardize', value: false },
-          { op: 'add', path: '/scaling', value: { inputs: 'standardize' } },
-          { op: 'add', path: '/optimizer', value: { name: 'sgd', learning_rate: 0.001 } },
-        ],
-        kind: 'standardize_and_slow_down',
+        id: 'learning_rate_4e-8',
+        title: 'learning_rate 4e-8',
+        patch: [{ op: 'add', path: '/optimizer', value: { name: 'sgd', learning_rate: 4e-8 } }],
+        kind: 'learning_rate',
         from_step: 0,
         tried: {
           steps: 100,
           finite: true,
-          loss_at_start: 6.201755081273888,
-          loss: 3.093082523573951,
+          loss_at_start: 1412141.3000870515,
+          loss: 0.31407531486658335,
           diverged_at: null,
         },
         succeeded: true,
-        sentence: 'standardized inputs and learning_rate 0.001: finite for 100 steps, loss 3.09 (from 6.2)',
+        sentence: 'learning_rate 4e-8: finite for 100 steps, loss 0.314 (from 1410000)',
       },
     ],
     replay: { from_step: 0, steps: 2, compared: 2, bit_identical: true },

@@ -81,17 +81,22 @@ async function replayOf(
   return { checkpoint: start && (await bytesOf(context, start)), recorded };
 }
 
-/** The newest checkpoint at which the next loss was no worse than the first one; null: only the start was. */
+/** A loss up to so many times the lowest one is as good, given that batches differ. */
+const asGood = 2;
+
+/** The newest checkpoint whose next loss was about the lowest and no worse than the first; null: only the start was. */
 async function lastGood(
   context: PostMortemContext,
   { job, checkpoints }: EndedJob,
   first: number,
 ): Promise<CheckpointRecord | null> {
+  const seen: { readonly record: CheckpointRecord; readonly loss: number }[] = [];
   for (const record of checkpoints) {
     const { losses } = await recordedLosses(context, job.id, record.step + 1, record.step + 1);
-    if (losses.length > 0 && losses[0] <= first && record.step > 0) return record;
+    if (losses.length > 0 && losses[0] <= first && record.step > 0) seen.push({ record, loss: losses[0] });
   }
-  return null;
+  const lowest = Math.min(...seen.map(({ loss }) => loss));
+  return seen.find(({ loss }) => loss <= asGood * lowest)?.record ?? null;
 }
 
 function otherFailure({ error }: JobRecord) {

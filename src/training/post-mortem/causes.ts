@@ -47,8 +47,8 @@ export function learnsBadly({ failure, course, request }: Case): boolean {
   return !(course.last < allowed * course.first) && !hasLearned(course);
 }
 
-/** Whether little is left to learn, beside what a network that knows nothing has to learn. */
-export const hasLearned = ({ last, naive }: LossCourse): boolean => last < littleLeft * naive;
+/** Whether no more than this part of what a network that knows nothing has to learn is left. */
+export const hasLearned = ({ last, naive }: LossCourse, left = littleLeft): boolean => last < left * naive;
 
 /** Shorter runs are not judged by their loss. */
 const leastSteps = 20;
@@ -65,7 +65,8 @@ const hugeSize = 1e6;
 const largeTargets = 1e3;
 /** Larger than any initializer's default gives. */
 const largeStart = 50;
-const mostlySaturated = 0.9;
+/** Share of a layer's activations. */
+export const mostlySaturated = 0.9;
 const vanishing = 1e-6;
 
 /** Nothing had been updated when it failed, so that no learning rate can have done it. */
@@ -174,7 +175,7 @@ export const causes = {
       const last = judged.plan.layers.length;
       const counts = judged.layers.filter(({ layer }) => layer < last || judged.plan.loss.entry.likelihood === null);
       const full = counts.find(({ saturated_fraction }) => (saturated_fraction ?? 0) > mostlySaturated);
-      const isSeen = learnsBadly(judged) || judged.warnings.includes('saturated_units');
+      const isSeen = learnsBadly(judged) || !hasLearned(judged.course);
       if (judged.failure !== null || full === undefined || !isSeen) return null;
       const explanation = `${percent(full.saturated_fraction ?? 0)} of the activations of layer ${full.layer} (${full.activation}) are within 1 % of an end of their range: gradients hardly pass it.`;
       const evidence = {
@@ -210,11 +211,11 @@ export const causes = {
   },
   learning_rate_too_high: {
     description: 'The steps overshoot: each is larger than the curvature of the loss allows.',
-    mended_by: ['learning_rate', 'clip_gradients'],
+    mended_by: ['learning_rate', 'constant_learning_rate', 'clip_gradients'],
     find(judged) {
-      const fix = helping(judged, 'learning_rate');
+      const fix = helping(judged, 'learning_rate', 'constant_learning_rate');
       if (failedAtOnce(judged) || (fix === null && !(judged.failure !== null && aboveBound(judged)))) return null;
-      const tried = fix === null ? '' : ` A lower one is learned with: ${fix.sentence}.`;
+      const tried = fix === null ? '' : ` What works: ${fix.sentence}.`;
       const explanation = `The learning rate ${shown(judged.learning_rate)} is too high.${boundText(judged)}${tried}`;
       return { explanation, evidence: boundEvidence(judged) };
     },
@@ -283,14 +284,20 @@ export function findCauses(judged: Judged): readonly Cause[] {
 /** Named only when nothing else is. */
 const inDefault: readonly string[] = ['loss_domain', 'undetermined'] satisfies CauseCode[];
 
-/** Those that help before the others, those that mend the cause first, and of equals what learns most. */
+/** Of two fixes that help about as much, the one that mends the cause is better. */
+const aboutAsGood = 2;
+
+/** Those that help before the others, of these the cause's own where they do not help much less, then the lowest loss. */
 export function rankFixes(judged: Judged, cause: Cause): TriedFix[] {
   const { mended_by }: CauseEntry = causes[cause.code as CauseCode];
+  const lowest = Math.min(...judged.fixes.map(({ succeeded, tried }) => (succeeded ? tried.loss : Infinity)));
   const rank = ({ kind, succeeded, tried }: TriedFix): number[] => {
     const place = mended_by.indexOf(kind as FixKind);
+    const isPreferred = place >= 0 && tried.loss <= aboutAsGood * lowest;
     // Wrong gradients have to be mended whatever they have led to.
     const isNeeded = kind === 'correct_gradients' ? 0 : 1;
-    return [isNeeded, succeeded ? 0 : 1, tried.finite ? 0 : 1, place < 0 ? mended_by.length : place, tried.loss];
+    const order = isPreferred ? place : mended_by.length;
+    return [isNeeded, succeeded ? 0 : 1, tried.finite ? 0 : 1, order, tried.loss];
   };
   return judged.fixes.toSorted((a, b) => {
     const [left, right] = [rank(a), rank(b)];

@@ -6,7 +6,7 @@ import type { DivergedError, FlatParameters, RunRequest } from '../request.ts';
 import { type CreateBackend, Run } from '../run.ts';
 import type { Case, Curvature, Fix, TriedFix } from './case.ts';
 import { shown } from './case.ts';
-import { type Cause, findCauses, hasLearned, type Judged, learnsBadly, rankFixes } from './causes.ts';
+import { type Cause, findCauses, hasLearned, type Judged, learnsBadly, mostlySaturated, rankFixes } from './causes.ts';
 import { referenceFactor, stepCost } from './cost.ts';
 import { largestCurvature, rateBound } from './curvature.ts';
 import { dataFacts, type LayerFacts, layerFacts } from './facts.ts';
@@ -223,19 +223,25 @@ class Examination {
 
   /** What a fork from the last good checkpoint says besides its fix. */
   #forkPatch() {
-    const { job_id, good, request } = this.#asked;
-    const { step, epoch } = good!;
+    const { job_id, good } = this.#asked;
+    const { step } = good!;
     return [
       { op: 'add', path: '/initial_parameters', value: { job_id, step } },
-      { op: 'add', path: '/epochs', value: Math.max(1, request.epochs - epoch) },
+      { op: 'add', path: '/epochs', value: this.#epochsLeft() },
     ] as const;
+  }
+
+  /** Of a fork from the last good checkpoint. */
+  #epochsLeft(): number {
+    const { good, request } = this.#asked;
+    return Math.max(1, request.epochs - (good?.epoch ?? 0));
   }
 
   #from({ patch, from_start }: Pick<Fix, 'patch' | 'from_start'>): RunRequest {
     const changed = applyPatch(this.#request, patch);
     if (from_start || this.#good === null) return changed;
     const { parameters, statistics } = this.#good;
-    return { ...changed, initial_parameters: { parameters, statistics } };
+    return { ...changed, epochs: this.#epochsLeft(), initial_parameters: { parameters, statistics } };
   }
 }
 
@@ -267,14 +273,18 @@ function withRightGradients({ request, gradients }: Case, candidates: readonly F
   );
 }
 
+/** Of what a network that knows nothing has to learn. */
+const half = 0.5;
+
 function verdictOf(examined: Case, { suspicious }: DiagnosisRequest): Verdict {
   const { failure, gradients, layers, data, course } = examined;
   if (failure !== null) return 'failed';
   const isWrong = gradients !== null && gradients.verdict !== 'correct';
   const isDead = layers.some(({ dead_fraction }) => dead_fraction === 1);
-  // Whatever a layer was warned of, it has not kept the network from learning.
-  const isWarned = suspicious.length > 0 && !hasLearned(course);
-  const isBad = isWrong || isDead || data.unreachable_targets > 0 || isWarned || learnsBadly(examined);
+  const isFull = layers.slice(0, -1).some(({ saturated_fraction }) => (saturated_fraction ?? 0) > mostlySaturated);
+  // What has not kept the network from learning is worth its warning, and no more.
+  const isHampered = (isFull && !hasLearned(course)) || (suspicious.length > 0 && !hasLearned(course, half));
+  const isBad = isWrong || isDead || data.unreachable_targets > 0 || isHampered || learnsBadly(examined);
   return isBad ? 'suspicious' : 'healthy';
 }
 

@@ -180,6 +180,13 @@ export const fixes = {
         from_start: false,
       })),
   },
+  constant_learning_rate: {
+    description: 'The learning rate as it began, without a schedule.',
+    candidates: ({ request }) =>
+      request.learning_rate_schedule.length === 0
+        ? []
+        : one('constant_learning_rate', 'a constant learning rate', [add('/learning_rate_schedule', [])]),
+  },
   higher_learning_rate: {
     description: 'A higher learning rate, for a job that stands still.',
     candidates: (examined) =>

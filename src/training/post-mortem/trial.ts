@@ -49,5 +49,5 @@ export interface Bar {
 
 export function hasSucceeded({ finite, loss }: Trial, bar: Bar): boolean {
   if (!finite || !Number.isFinite(loss)) return false;
-  return bar.loss === null ? !(loss > bar.loss_at_start) : loss < clearlyBetter * bar.loss;
+  return !(loss > bar.loss_at_start) && (bar.loss === null || loss < clearlyBetter * bar.loss);
 }
