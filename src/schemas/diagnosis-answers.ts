@@ -16,7 +16,7 @@ export const diagnosisExamples = {
     ],
     verdict: 'failed',
     summary:
-      'At step 3 (epoch 3, batch 1) the pre-activation of layer 2 became -Infinity. The inputs are not scaled: they reach 3000. A unit with an input x has a curvature of about x\u00b2, which decides how high a rate may be. The largest curvature of the loss is 27900000, so that rates above 7.18e-8 are unstable; this one is 6970000 times that. Scaled they are learned: standardized inputs and learning_rate 0.05: finite for 100 steps, loss 7.69e-11 (from 6.2). What helped most when tried: standardized inputs and learning_rate 0.05: finite for 100 steps, loss 7.69e-11 (from 6.2).',
+      'At step 3 (epoch 3, batch 1) the pre-activation of layer 2 became -Infinity. The inputs are not scaled: they reach 3000. A unit with an input x has a curvature of about x\u00b2, which decides how high a rate may be. The largest curvature of the loss is 27900000, so that rates above 7.18e-8 are unstable; this one is 6970000 times that. Scaled they are learned: standardized inputs and learning_rate 0.05: finite for 100 steps, loss 7.69e-11 (from 6.2).',
     failure: {
       code: 'diverged',
       message:

@@ -320,13 +320,13 @@ function failureOf({ failure, learning_rate }: Case): Failure | null {
 }
 
 function summaryOf(verdict: Verdict, failure: Failure | null, cause: Cause, fixes: readonly TriedFix[]): string {
-  const [best] = fixes;
-  const remedy = best?.succeeded
-    ? ` What helped most when tried: ${best.sentence}.`
-    : ' Nothing that was tried helped.';
+  const best = fixes.find(({ succeeded }) => succeeded);
+  const said = best !== undefined && cause.explanation.includes(best.sentence);
+  const helped =
+    best === undefined ? ' Nothing that was tried helped.' : ` What helped most when tried: ${best.sentence}.`;
   const place =
     failure === null
       ? verdicts[verdict]
       : `At step ${failure.step} (epoch ${failure.epoch}, batch ${failure.batch}) the ${failure.quantity.replace('_', '-')}${failure.layer === undefined ? '' : ` of layer ${failure.layer}`} became ${failure.value}.`;
-  return `${place} ${cause.explanation}${remedy}`;
+  return `${place} ${cause.explanation}${said ? '' : helped}`;
 }
