@@ -6,6 +6,7 @@ import { contains, type Interval } from '../engine/interval.ts';
 import type { TargetDomain } from '../engine/losses.ts';
 import type { Problem } from '../errors.ts';
 import type { Matrix } from '../schemas/data.ts';
+import { inTurns } from './turns.ts';
 
 export interface LabelledRows {
   readonly inputs: Matrix;
@@ -19,24 +20,29 @@ export interface LabelledRows {
 /** More than this say nothing new. */
 const maxProblems = 10;
 
+/** Targets that are looked at in one turn: a few milliseconds. */
+const pieceValues = 2 ** 20;
+
 /** How far the sum of a row of probabilities may be from 1: the rounding of inputs written with six digits. */
 const sumTolerance = 1e-5;
 
 /**
- * Rows given inline or by the id of a data set, which says what is wrong in its own terms.
+ * Rows given inline or by the id of a data set, which says what is wrong in its own terms. The main thread is given back
+ * between the pieces of the targets.
  * @param place where `data` or `dataset_id` stands in the body: empty, or `/validation`
  */
-export function sourceProblems(rows: LabelledRows, plan: Plan, place: string): Problem[] {
-  if (rows.features === undefined) return dataProblems(rows, plan, `${place}/data`);
-  return datasetProblems(rows, rows.features, plan, `${place}/dataset_id`);
+export async function sourceProblems(rows: LabelledRows, plan: Plan, place: string): Promise<Problem[]> {
+  if (rows.features !== undefined) return datasetProblems(rows, rows.features, plan, `${place}/dataset_id`);
+  const targets = await targetProblemsInTurns(rows.targets, plan, `${place}/data/targets`);
+  return [...inputProblems(rows.inputs, plan, `${place}/data/inputs`), ...targets];
 }
 
-function datasetProblems(
+async function datasetProblems(
   { inputs, targets }: LabelledRows,
   features: Features,
   plan: Plan,
   pointer: string,
-): Problem[] {
+): Promise<Problem[]> {
   const problems: Problem[] = [];
   const mismatch = (detail: string) => problems.push({ pointer, code: 'width_mismatch', detail });
   if (inputs.columns !== plan.input_size) {
@@ -52,7 +58,7 @@ function datasetProblems(
     return problems;
   }
   // One row tells what is wrong with a column.
-  const [fault] = targetProblems(targets, plan, pointer);
+  const [fault] = await targetProblemsInTurns(targets, plan, pointer);
   return fault === undefined ? problems : [...problems, { ...fault, pointer }];
 }
 
@@ -74,32 +80,58 @@ export function inputProblems(inputs: Matrix, plan: Plan, pointer: string): Prob
   return [{ pointer: `${pointer}/0`, code: 'width_mismatch', detail }];
 }
 
-function targetProblems(targets: Matrix, plan: Plan, pointer: string): Problem[] {
+function targetProblems(targets: Matrix, plan: Plan, pointer: string): readonly Problem[] {
+  const { problems, rows, look } = targetCheck(targets, plan, pointer);
+  look(0, rows);
+  return problems;
+}
+
+async function targetProblemsInTurns(targets: Matrix, plan: Plan, pointer: string): Promise<readonly Problem[]> {
+  const { problems, rows, look } = targetCheck(targets, plan, pointer);
+  await inTurns(rows, Math.ceil(pieceValues / targets.columns), look);
+  return problems;
+}
+
+interface TargetCheck {
+  /** Those that are known so far. */
+  readonly problems: readonly Problem[];
+  /** How many rows have to be looked at, in order; 0 where all is known already. */
+  readonly rows: number;
+  readonly look: (from: number, to: number) => void;
+}
+
+function targetCheck(targets: Matrix, plan: Plan, pointer: string): TargetCheck {
   const { target_domain: domain } = plan.loss.entry;
   const columns = domain.kind === 'label' ? 1 : plan.output_size;
-  if (targets.columns !== columns) {
-    const wanted =
-      domain.kind === 'label'
-        ? `${plan.loss.name} takes one label per row`
-        : `the network has ${columns} ${columns === 1 ? 'output' : 'outputs'}`;
-    const detail = `Row 0 has ${count(targets.columns)}, but ${wanted}.`;
-    return [{ pointer: `${pointer}/0`, code: 'width_mismatch', detail }];
-  }
-  const problems: Problem[] = [];
+  if (targets.columns !== columns) return known([targetWidthProblem(targets, plan, `${pointer}/0`)]);
   const isOpen = domain.kind === 'interval' && domain.minimum === -Infinity && domain.maximum === Infinity;
-  if (isOpen) return problems;
+  if (isOpen) return known([]);
+  const problems: Problem[] = [];
   const faultOf = refusalOf(domain, plan);
-  for (let row = 0; row < targets.rows && problems.length < maxProblems; row++) {
-    const fault = faultOf(targets.values, row * columns, columns);
-    if (fault === null) continue;
-    const cell = fault.column === null || targets.flat ? '' : `/${fault.column}`;
-    problems.push({
-      pointer: `${pointer}/${row}${cell}`,
-      code: 'target_domain',
-      detail: `Row ${row}: ${fault.detail}`,
-    });
-  }
-  return problems;
+  const look = (from: number, to: number) => {
+    for (let row = from; row < to && problems.length < maxProblems; row++) {
+      const fault = faultOf(targets.values, row * columns, columns);
+      if (fault === null) continue;
+      const cell = fault.column === null || targets.flat ? '' : `/${fault.column}`;
+      problems.push({
+        pointer: `${pointer}/${row}${cell}`,
+        code: 'target_domain',
+        detail: `Row ${row}: ${fault.detail}`,
+      });
+    }
+  };
+  return { problems, rows: targets.rows, look };
+}
+
+const known = (problems: readonly Problem[]): TargetCheck => ({ problems, rows: 0, look: () => undefined });
+
+function targetWidthProblem(targets: Matrix, { loss, output_size }: Plan, pointer: string): Problem {
+  const wanted =
+    loss.entry.target_domain.kind === 'label'
+      ? `${loss.name} takes one label per row`
+      : `the network has ${output_size} ${output_size === 1 ? 'output' : 'outputs'}`;
+  const detail = `Row 0 has ${count(targets.columns)}, but ${wanted}.`;
+  return { pointer, code: 'width_mismatch', detail };
 }
 
 interface Fault {

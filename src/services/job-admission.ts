@@ -43,7 +43,7 @@ export async function admit(input: JobInput, sources: AdmissionSources): Promise
   const validation = input.validation === undefined ? null : await findRows(input.validation, '/validation', find);
   problems.push(...optionProblems(input, sources.limits));
   problems.push(...webhookProblems(input, sources.webhooks, sources.limits));
-  if (planned !== null && data !== null) problems.push(...fitProblems(input, planned, data, validation));
+  if (planned !== null && data !== null) problems.push(...(await fitProblems(input, planned, data, validation)));
   const initial = planned === null ? null : await findInitial(input, planned, sources, problems);
   if (planned !== null && data !== null) problems.push(...memoryProblems(input, planned, data, sources.limits));
   refuse(problems, problems.every(({ code }) => code === 'limit_exceeded') ? 'limit_exceeded' : 'validation_failed');
@@ -138,13 +138,18 @@ function monitorProblems(input: JobInput): Problem[] {
 }
 
 /** What network, rows and training options say about each other. */
-function fitProblems(input: JobInput, planned: Plan, data: LabelledRows, validation: LabelledRows | null): Problem[] {
+async function fitProblems(
+  input: JobInput,
+  planned: Plan,
+  data: LabelledRows,
+  validation: LabelledRows | null,
+): Promise<Problem[]> {
   const found = [
-    ...sourceProblems(data, planned, ''),
-    ...(validation === null ? [] : sourceProblems(validation, planned, '/validation')),
+    ...(await sourceProblems(data, planned, '')),
+    ...(validation === null ? [] : await sourceProblems(validation, planned, '/validation')),
     ...featureProblems(data.features, validation?.features, '/validation/dataset_id'),
     ...splitProblems(input, data),
-    ...weightProblems(input, planned, data),
+    ...(await weightProblems(input, planned, data)),
     ...bugProblems(input, planned),
   ];
   return found.some(({ code }) => code === 'width_mismatch')

@@ -68,7 +68,7 @@ export async function evaluate(context: PredictionContext, job_id: string, input
   const data = await findRows(input, '', { planned: found.plan, sources: context, problems, weights });
   if (data !== null) {
     problems.push(...featureProblems(features, data.features, '/dataset_id'));
-    problems.push(...sourceProblems(data, found.plan, ''));
+    problems.push(...(await sourceProblems(data, found.plan, '')));
   }
   const { specs, problems: unfit } = chosenMetrics(input.metrics, found);
   refuse([...problems, ...unfit]);

@@ -7,11 +7,16 @@ import type { JobInput } from '../schemas/job.ts';
 import { classNames } from '../training/class-names.ts';
 import { targetKind } from '../training/target-kind.ts';
 import type { LabelledRows } from './data-checks.ts';
+import { inTurns } from './turns.ts';
 
 type Weights = Pick<JobInput, 'class_weights' | 'sample_weights'>;
 
-export function weightProblems(input: Weights, planned: Plan, data: LabelledRows): Problem[] {
-  return [...classProblems(input, planned, data), ...sampleProblems(input, data)];
+/** Weights of rows that are looked at in one turn: a few milliseconds. */
+const pieceValues = 2 ** 20;
+
+/** The main thread is given back between the pieces of the weights. */
+export async function weightProblems(input: Weights, planned: Plan, data: LabelledRows): Promise<Problem[]> {
+  return [...classProblems(input, planned, data), ...(await sampleProblems(input, data))];
 }
 
 function classProblems(
@@ -49,7 +54,10 @@ function classProblems(
   });
 }
 
-function sampleProblems({ sample_weights: wanted }: Weights, { inputs, features, weights }: LabelledRows): Problem[] {
+async function sampleProblems(
+  { sample_weights: wanted }: Weights,
+  { inputs, features, weights }: LabelledRows,
+): Promise<Problem[]> {
   const pointer = '/sample_weights';
   if (wanted === undefined) return [];
   if (typeof wanted === 'string') {
@@ -79,16 +87,23 @@ function sampleProblems({ sample_weights: wanted }: Weights, { inputs, features,
   );
 }
 
-function valueProblems(
+async function valueProblems(
   values: Float64Array,
   name: (row: number) => string,
   pointerOf: (row: number) => string,
-): Problem[] {
-  const negative = values.findIndex((value) => value < 0);
+): Promise<Problem[]> {
+  let negative = -1;
+  let isSomePositive = false;
+  await inTurns(values.length, pieceValues, (from, to) => {
+    for (let row = from; row < to && negative === -1; row++) {
+      if (values[row] < 0) negative = row;
+      if (values[row] > 0) isSomePositive = true;
+    }
+  });
   if (negative !== -1) {
     const detail = `${name(negative)} is ${values[negative]}; a weight is at least 0.`;
     return [{ pointer: pointerOf(negative), code: 'out_of_range', detail }];
   }
-  if (values.some((value) => value > 0)) return [];
+  if (isSomePositive) return [];
   return [{ pointer: '/sample_weights', code: 'invalid', detail: 'Every weight is 0: nothing would be learned.' }];
 }
