@@ -19,7 +19,7 @@ export const predictionRoutes: Routes = async (app, { services }) => {
         tags: ['jobs'],
         summary: 'Predict',
         description:
-          'The outputs of the trained network for new rows; of a running job by its newest checkpoint. For very many rows send `application/x-ndjson`: one row a line, an object by column name or a list; the answer is one line a row, `{"outputs": […], "label": …}`, streamed while the body is still arriving. A row that is wrong ends it: before the first answer as a problem, later as a last line `{"error": {…}}` with the members of a problem, so a body is predicted in full when the last line has no `error`.',
+          'The outputs of the trained network for new rows; of a running job by its newest checkpoint. For very many rows send `application/x-ndjson`: one row a line, an object by column name or a list; the answer is one line a row, `{"outputs": […], "label": …}`, streamed while the body is still arriving. A row that is wrong ends it: before the first answer as a problem (of a short body that arrives in one piece, whichever row it is), later as a last line `{"error": {…}}` with the members of a problem, so a body is predicted in full when the last line has no `error`.',
         params: idParams('job', 'job'),
         body: predictInput,
         requestMedia: { [lines]: '{"petal_length_cm":1.4,"petal_width_cm":0.2}\n[5.1,1.8]\n' },

@@ -12,6 +12,9 @@ import type { Uploads } from './uploads.ts';
 /** What a body of lines can be called; the first is what the answer is. */
 export const lineMediaTypes = formats.ndjson.media_types;
 
+/** Bytes of answers that are held back until more of a body that has come whole is known to be right. */
+const heldBytes = 2 ** 16;
+
 export interface LinePredictions {
   /**
    * Begins to predict the rows of a body. When something is wrong before the first answer, it is thrown; later it is the
@@ -53,11 +56,7 @@ async function predictLines(
     const { features = null } = job.request as KeptRequest;
     const session = lines.open({ network, model, features, mark: bugMark(job) });
     const answers = answersTo(uploads.follow(body), session);
-    const first = await answers.next();
-    if (first.done !== true && first.value.problems !== null) {
-      await answers.return();
-      throw problemError(first.value.problems);
-    }
+    const first = await firstAnswers(answers, body);
     const { step, parameters_sha256 } = model;
     return { step, parameters_sha256, pieces: texts(first, answers) };
   } catch (error) {
@@ -86,20 +85,47 @@ async function* answersTo(
   }
 }
 
-async function* texts(
-  first: IteratorResult<AnsweredLines, void>,
+/**
+ * What is sent first: one answer, and of a short body that has come whole all of them, so that what is wrong with its
+ * last line is said by the status as well.
+ * @throws {ProblemError} with the number of the row that is wrong
+ */
+async function firstAnswers(
   answers: AsyncGenerator<AnsweredLines, void, void>,
+  body: Readable,
+): Promise<AnsweredLines[]> {
+  const first: AnsweredLines[] = [];
+  let bytes = 0;
+  do {
+    const next = await answers.next();
+    if (next.done === true) break;
+    if (next.value.problems !== null) {
+      await answers.return();
+      throw problemError(next.value.problems);
+    }
+    first.push(next.value);
+    bytes += next.value.bytes.length;
+  } while (body.readableEnded && bytes < heldBytes);
+  return first;
+}
+
+async function* texts(
+  first: readonly AnsweredLines[],
+  others: AsyncGenerator<AnsweredLines, void, void>,
 ): AsyncGenerator<Uint8Array, void, void> {
+  async function* all() {
+    yield* first;
+    yield* others;
+  }
   try {
-    for (let next = first; next.done !== true; next = await answers.next()) {
-      const { bytes, problems } = next.value;
+    for await (const { bytes, problems } of all()) {
       if (bytes.length > 0) yield bytes;
       if (problems !== null) yield errorLine(problemError(problems));
     }
   } catch (error) {
     yield errorLine(error);
   } finally {
-    await answers.return();
+    await others.return();
   }
 }
 

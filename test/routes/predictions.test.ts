@@ -111,6 +111,16 @@ describe('lines of JSON', () => {
     expect(await refused('[1e309,"red"]')).toEqual([422, '/0/0', 'not_finite']);
   });
 
+  it('with a last line that is not finished, or no JSON, are refused with its number when they are short', async () => {
+    const good = '[1,"red"]\n'.repeat(100);
+    for (const last of ['[2,"r', '{"size":', 'what']) {
+      const { status, body: text } = await send(`${good}${last}`);
+      const { errors } = JSON.parse(text);
+      expect([status, errors[0].pointer, errors[0].code]).toEqual([422, '/100', 'wrong_format']);
+    }
+    expect(linesOf((await send(`${good}[2,"red"]`).expect(200)).body)).toHaveLength(101);
+  });
+
   it('with a wrong row later end with a line that says so, after the answers to all rows before it', async () => {
     const good = '{"size":3,"colour":"red"}\n'.repeat(20_000);
     const { body: text } = await send(`${good}[1,"green"]\n${good}`).expect(200);
