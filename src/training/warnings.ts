@@ -213,12 +213,13 @@ export const runWarnings = {
     advice: 'Raise the learning rate.',
     frames: 4,
     from_step: 1,
-    find({ request, layer, frame, now }) {
+    find({ request, layer, frame, now, first_gradients }) {
       const { update_ratio } = now.figures;
       const ratios = frame.layers.map(({ figures }) => figures.update_ratio ?? 0);
-      // Where some layer moves, the rate is not the fault; where no gradient arrives, neither.
+      // Where some layer moves, the rate is not the fault; where no gradient arrives, or none is left to follow, neither.
       const moves = ratios.some((ratio) => !(ratio < thresholds.lowest_update_ratio));
-      if (update_ratio === null || moves || gradientSize(now) === 0 || layer.number > 1) return null;
+      const arrived = gradientSize(now) <= first_gradients[0] / thresholds.exploding_growth;
+      if (update_ratio === null || moves || arrived || gradientSize(now) === 0 || layer.number > 1) return null;
       const detail = `One step changes the weights by ${short(Math.max(...ratios))} of their size at most, in every layer.`;
       const evidence = { update_ratio: Math.max(...ratios), threshold: thresholds.lowest_update_ratio };
       return { detail, evidence, patch: ratePatch(request, 10) };

@@ -129,6 +129,12 @@ describe.each(namesOf(scenarios))('%s', (code) => {
 });
 
 describe('the warnings of a run', () => {
+  it('are none of a run that has arrived: its steps are small because nothing is left to learn', () => {
+    const line = request([output], { data: rowsOf(8, (a, b) => a + b), epochs: 5000, ...sgd(0.3) });
+    const codes = warningsOf(new Run(line, null)).map(({ code }) => code);
+    expect(codes).not.toContain('update_ratio_low');
+  });
+
   it('are none where nothing is looked at', () => {
     const warnings = Object.values(scenarios).map(({ provokes }) =>
       warningsOf(new Run({ ...provokes, statistics: false }, null)),
