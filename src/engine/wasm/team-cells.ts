@@ -52,8 +52,11 @@ export const leaderCell = (name: keyof typeof leaderCells): number => leaderCell
 export const memberCell = (member: number, name: keyof typeof memberCells): number =>
   (1 + member) * RECORD + memberCells[name];
 
-/** Loads before a thread goes to sleep: about as long as waking it would take. */
-const SPINS = 8000;
+/**
+ * Loads before a thread goes to sleep, about 0.1 ms: longer than waking one takes. With less, who wakes late lets the
+ * others fall asleep in turn. With more, much time is lost where the threads have to share a core with somebody.
+ */
+const SPINS = 16_000;
 
 /** Waits until the signal is not `seen` any more: briefly awake, then asleep. */
 export function waitForSignal(cells: TeamCells, signal: number, seen: number): void {
