@@ -38,6 +38,8 @@ export class PoolRun implements RunHandle {
   #outstanding = 0;
   #rejection: { readonly error: unknown } | null = null;
   #ended = false;
+  /** The end that was reported by a thread that is being terminated. */
+  #lateAnswer: RunOutcome | null = null;
   #isUnanswered = false;
   #escalation: NodeJS.Timeout | null = null;
 
@@ -101,12 +103,18 @@ export class PoolRun implements RunHandle {
   /** The worker has reported the end, or has died: nothing comes after. */
   end(outcome: RunOutcome): void {
     if (this.#ended) return;
+    if (this.#isUnanswered && outcome.kind !== 'crashed') {
+      // It answered just as it was terminated; its place is free when the thread is gone and not before.
+      this.#lateAnswer = outcome;
+      return;
+    }
     this.#ended = true;
     if (this.#escalation !== null) clearTimeout(this.#escalation);
     const wasCancelled = Atomics.load(this.#control, control.request) === requests.cancel;
     const crash: RunOutcome =
       outcome.kind === 'crashed' && this.#isUnanswered ? { ...outcome, unanswered: true } : outcome;
-    const seen: RunOutcome = outcome.kind === 'crashed' && wasCancelled ? { kind: 'cancelled' } : crash;
+    const seen: RunOutcome =
+      outcome.kind === 'crashed' && wasCancelled ? { kind: 'cancelled' } : (this.#lateAnswer ?? crash);
     void this.#delivered.then(() => {
       this.onFinished();
       this.#finished.resolve(this.#rejection === null ? seen : { kind: 'undelivered', error: this.#rejection.error });
