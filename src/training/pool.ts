@@ -107,6 +107,10 @@ const trainingNiceness = 10;
 const bulkNiceness = 5;
 /** Multiply-adds of a small question: about a millisecond. */
 const smallWork = 1 << 22;
+/** The first question of a network compiles it: this long for a layer as for so many parameters that are laid out, 4 ms. */
+const layerWork = 400_000;
+/** Of a network that is soon ready to answer: 20 ms. */
+const smallStart = 2_000_000;
 /** How long a closing pool waits for its runs before it terminates what is left. */
 const closingMs = 8_000;
 
@@ -129,6 +133,8 @@ class Pool implements TrainingPool {
   readonly #lending: Lending;
   /** Small questions have a thread of their own, so that none waits behind a large one. */
   readonly #quick: InferenceThread;
+  /** Small questions about networks that take long to compile, so that none waits for another model's first answer. */
+  readonly #slowToStart: InferenceThread;
   readonly #bulk: InferenceThread;
   readonly #joined: JoinedPredictions;
   #closing: Promise<void> | null = null;
@@ -140,9 +146,10 @@ class Pool implements TrainingPool {
     const watched = new FreeCores();
     this.#lending = new Lending(this.#places, () => cores ?? watched.free);
     this.#quick = new InferenceThread(this.#threadOptions(0));
+    this.#slowToStart = new InferenceThread(this.#threadOptions(0));
     this.#bulk = new InferenceThread(this.#threadOptions(bulkNiceness));
     this.#joined = new JoinedPredictions(async (model, asked) => {
-      return (await this.#quick.ask(model, { name: 'predict', asked })) as FloatArray;
+      return (await this.#smallQuestions(model).ask(model, { name: 'predict', asked })) as FloatArray;
     });
   }
 
@@ -181,8 +188,12 @@ class Pool implements TrainingPool {
   }
 
   async evaluate({ data, metrics, ...model }: EvaluateRequest): Promise<Judgement> {
-    const thread = isSmall(model, data.rows) ? this.#quick : this.#bulk;
+    const thread = isSmall(model, data.rows) ? this.#smallQuestions(model) : this.#bulk;
     return (await thread.ask(model, { name: 'evaluate', asked: { data, metrics } })) as Judgement;
+  }
+
+  #smallQuestions(model: InferenceModel): InferenceThread {
+    return startsQuickly(model) ? this.#quick : this.#slowToStart;
   }
 
   close(): Promise<void> {
@@ -201,6 +212,7 @@ class Pool implements TrainingPool {
     await Promise.all([
       ...this.#places.map(({ thread }) => thread?.terminate()),
       this.#quick.close(),
+      this.#slowToStart.close(),
       this.#bulk.close(),
     ]);
   }
@@ -241,4 +253,8 @@ class Pool implements TrainingPool {
 
 function isSmall({ network, model }: InferenceModel, rows: number): boolean {
   return rows * (model.parameters.length + network.input_size) <= smallWork;
+}
+
+function startsQuickly({ network, model }: InferenceModel): boolean {
+  return network.layers.length * layerWork + model.parameters.length <= smallStart;
 }

@@ -91,6 +91,32 @@ describe('inference', () => {
     expect(await pool!.predict({ network, model, inputs: data.inputs, rows: 4 })).toHaveLength(4);
   });
 
+  test('a small question waits neither for a large one nor for a network that is slow to start', async () => {
+    pool = createPool({ workers: 1, entry: new URL('./fixtures/held-inference.ts', import.meta.url) });
+    const modelOfZeros = (parameters: number): TrainedModel => ({
+      parameters: new Float32Array(parameters),
+      statistics: new Float32Array(0),
+      preprocessing: { inputs: null, targets: null },
+      target_kind: 'values',
+    });
+    const ask = (layers: number, rows: number, inputs: Float64Array = new Float64Array(rows)) => {
+      const network: NetworkDefinition = {
+        input_size: 1,
+        layers: Array.from({ length: layers }, () => ({ units: 1 })),
+        loss: 'mean_squared_error',
+      };
+      return pool!.predict({ network, model: modelOfZeros(2 * layers), inputs, rows });
+    };
+    const gate = new Float64Array(new SharedArrayBuffer(8));
+    // A network of many layers, and more rows than a small question may have.
+    const held = [ask(30, 1, gate), ask(1, 2 ** 21, gate)];
+    expect(await ask(1, 1)).toHaveLength(1);
+    const cells = new Int32Array(gate.buffer);
+    Atomics.store(cells, 0, 1);
+    Atomics.notify(cells, 0);
+    expect(await Promise.all(held)).toHaveLength(2);
+  });
+
   test('nothing is compiled on the thread that asks', async () => {
     const asking = open();
     const compiled = vi.spyOn(WebAssembly, 'Module');
