@@ -32,7 +32,7 @@ const commands: Readonly<Record<string, () => readonly string[]>> = {
   ...(flags.threads === '1' ? {} : { [`trainyard ×${flags.threads}`]: () => node('engine', 'fused', flags.threads) }),
   'trainyard strict': () => node('engine', 'strict'),
   'trainyard HTTP': () => node('http'),
-  'HTTP, shuffled': () => node('http', 'shuffle'),
+  'HTTP shuffled': () => node('http', 'shuffle'),
   'limit 256': () => node('limit', '256'),
   'limit 128': () => node('limit', '128'),
   NumPy: () => python('numpy'),
@@ -133,6 +133,8 @@ function show(rows: readonly Row[]): void {
 }
 
 const wanted = flags.peers?.split(',') ?? Object.keys(commands);
+const unknown = wanted.filter((name) => commands[name] === undefined);
+if (unknown.length > 0) throw new Error(`no peer ${unknown.join(', ')}; there are ${Object.keys(commands).join(', ')}`);
 const peers = wanted.map((name) => new Peer(name, commands[name]()));
 const chosen = workloads.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
 const all: Row[] = [];
