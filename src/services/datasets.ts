@@ -10,6 +10,7 @@ import {
   type TargetForm,
   targetForm,
   targetWidth,
+  type UsedProfile,
   withWeights,
 } from '../datasets/dataset.ts';
 import { type Features, featuresOf } from '../datasets/features.ts';
@@ -42,6 +43,7 @@ import {
   type RequestClaim,
   repeated,
 } from './idempotency.ts';
+import { SharedLoads } from './shared-loads.ts';
 import type { Uploads } from './uploads.ts';
 
 /** A data set as a network is given it. */
@@ -82,7 +84,7 @@ export interface Datasets {
   remove(id: string): Promise<void>;
   /**
    * The rows for training, on shared memory; `undefined` when there is no such data set. The main thread is given back
-   * between the parts of the data.
+   * between the parts of the data. Everybody who needs them at the same time is given the same matrices.
    * @param network how the targets are wanted; without it, the numbers as they are (texts: their labels)
    * @param weights the input that holds the weights of the rows, which then is no feature
    */
@@ -101,6 +103,7 @@ export function createDatasets(
   now: () => number = Date.now,
 ): Datasets {
   const readers = openReaders(maxReaders);
+  const loads = new SharedLoads<LoadedDataset>(({ inputs }) => inputs.values);
 
   async function keep(
     work: ReadingWork,
@@ -156,6 +159,26 @@ export function createDatasets(
       : new Float64Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 8);
   }
 
+  /** The stored cells as matrices. */
+  async function spread(record: DatasetRecord, profile: UsedProfile, form: TargetForm): Promise<LoadedDataset> {
+    const { rows, storage, sha256 } = profileOf(record);
+    const weightAt = profile.columns.findIndex(({ role, kind }) => role === 'weight' && kind === 'number');
+    const weights = weightAt === -1 ? null : new Float64Array(new SharedArrayBuffer(rows * 8));
+    const inputs = sharedMatrix(rows, featureCount(profile.columns), false);
+    const targets = sharedMatrix(rows, targetWidth(profile, form), form === 'labels');
+    for (let number = 0; number < storage.parts; number += 1) {
+      const cells = await part(record, number);
+      const firstRow = number * storage.part_rows;
+      spreadInputs(profile.columns, cells, inputs.values, firstRow);
+      spreadTargets(profile, form, cells, targets.values, firstRow);
+      const width = profile.columns.length;
+      if (weights !== null) {
+        for (let row = 0; row < cells.length / width; row += 1) weights[firstRow + row] = cells[row * width + weightAt];
+      }
+    }
+    return { id: record.id, rows, inputs, targets, target_form: form, features: featuresOf(profile), weights, sha256 };
+  }
+
   return {
     create: (body, mediaType, query, key) => {
       const { name, target, ignore, categorical, missing, task } = query;
@@ -204,25 +227,9 @@ export function createDatasets(
     async load(id, network, weightColumn) {
       const record = await store.datasets.get(id);
       if (record === undefined) return undefined;
-      const { rows, storage, sha256 } = profileOf(record);
       const profile = withWeights(profileOf(record), weightColumn);
-      const weightAt = profile.columns.findIndex(({ role, kind }) => role === 'weight' && kind === 'number');
-      const weights = weightAt === -1 ? null : new Float64Array(new SharedArrayBuffer(rows * 8));
       const form = network === undefined ? 'values' : targetForm(profile, network.loss, network.output_size);
-      const inputs = sharedMatrix(rows, featureCount(profile.columns), false);
-      const targets = sharedMatrix(rows, targetWidth(profile, form), form === 'labels');
-      for (let number = 0; number < storage.parts; number += 1) {
-        const cells = await part(record, number);
-        const firstRow = number * storage.part_rows;
-        spreadInputs(profile.columns, cells, inputs.values, firstRow);
-        spreadTargets(profile, form, cells, targets.values, firstRow);
-        const width = profile.columns.length;
-        if (weights !== null) {
-          for (let row = 0; row < cells.length / width; row += 1)
-            weights[firstRow + row] = cells[row * width + weightAt];
-        }
-      }
-      return { id, rows, inputs, targets, target_form: form, features: featuresOf(profile), weights, sha256 };
+      return loads.get(JSON.stringify([id, form, weightColumn]), () => spread(record, profile, form));
     },
     close: () => readers.close(),
   };

@@ -26,6 +26,19 @@ const options = {
 };
 
 describe('a job on a stored data set', () => {
+  it('shares its rows with others that read them in the same form', async () => {
+    const { id } = await upload(csv);
+    const { datasets } = running.services;
+    const labels = { loss: 'sparse_categorical_cross_entropy', output_size: 2 } as const;
+    const held = await datasets.load(id, labels);
+    expect((await datasets.load(id, labels))!.inputs).toBe(held!.inputs);
+    const weighted = await datasets.load(id, labels, 'size');
+    expect([weighted!.inputs.columns, weighted!.weights![19]]).toEqual([2, 19]);
+    expect((await datasets.load(id, { ...labels, loss: 'mean_squared_error' }))!.target_form).not.toBe('labels');
+    await running.request.delete(`/v1/datasets/${id}`).expect(204);
+    expect(await datasets.load(id, labels)).toBeUndefined();
+  });
+
   it('is asked in the columns of the data set and answers with its classes, also when the set is gone', async () => {
     const dataset = await upload(csv);
     const done = await train(running, { ...options, dataset_id: dataset.id });
