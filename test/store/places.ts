@@ -43,6 +43,8 @@ export interface PostgresServer {
   newPlace(): Promise<Place>;
   /** An empty schema; the tables of a test before it may be there, because making them takes longer than most tests. */
   place(): Promise<Place>;
+  /** Where a service finds an empty schema without tables. */
+  newUrl(): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -90,8 +92,10 @@ export async function startPostgres(): Promise<PostgresServer> {
     emptied.push(schema);
   }
 
+  const urlOf = (schema: string) => `${url}?options=${encodeURIComponent(`-c search_path=${schema}`)}`;
+
   function placeIn(schema: string): Place {
-    const database_url = `${url}?options=${encodeURIComponent(`-c search_path=${schema}`)}`;
+    const database_url = urlOf(schema);
     return {
       open: () => openStore({ database_url }),
       openDriver: () => openPostgres(database_url),
@@ -102,6 +106,7 @@ export async function startPostgres(): Promise<PostgresServer> {
   return {
     newPlace: async () => placeIn(await newSchema()),
     place: async () => placeIn(emptied.pop() ?? (await newSchema())),
+    newUrl: async () => urlOf(await newSchema()),
     async stop() {
       await control.end();
       await server.stop();

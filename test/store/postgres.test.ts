@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { openStore } from '../../src/store/open.ts';
+import { startApp } from '../support/app.ts';
+import { train } from '../support/jobs.ts';
 import { conformance } from './conformance.ts';
 import { freePort, type PostgresServer, startPostgres } from './places.ts';
 
@@ -25,4 +27,35 @@ it('several servers open a new database at once, and see what each other writes'
 it('says storage_busy when the server is not there', async () => {
   const database_url = `postgres://nobody@127.0.0.1:${await freePort()}/none`;
   await expect(openStore({ database_url })).rejects.toMatchObject({ name: 'StoreError', code: 'storage_busy' });
+});
+
+it('carries a whole service: a data set, a job with weights and rows held out for a test, and its evaluation', async () => {
+  const running = await startApp({ DATABASE_URL: await server.newUrl() });
+  try {
+    const rows = Array.from({ length: 30 }, (_, i) => `${i},${1 + (i % 2)},${i < 10 ? 'small' : 'large'}`);
+    const csv = `size,trust,kind\n${rows.join('\n')}\n`;
+    const dataset = await running.request.post('/v1/datasets').set('content-type', 'text/csv').send(csv).expect(201);
+    const dataset_id = dataset.body.id;
+    const done = await train(running, {
+      network: {
+        input_size: 1,
+        layers: [{ units: 2, activation: 'softmax' }],
+        loss: 'sparse_categorical_cross_entropy',
+      },
+      dataset_id,
+      class_weights: 'balanced',
+      sample_weights: 'trust',
+      test: { fraction: 0.2 },
+      standardize: true,
+      epochs: 200,
+      optimizer: { name: 'adam', learning_rate: 0.1 },
+    });
+    expect(done).toMatchObject({ state: 'succeeded', test: { rows: 6, metrics: { accuracy: 1 } } });
+    const judged = await running.request.post(done.urls.evaluate).send({ dataset_id }).expect(200);
+    expect(judged.body.rows).toBe(30);
+    expect(judged.body.metrics.accuracy).toBeGreaterThanOrEqual(29 / 30);
+  } finally {
+    await running.stop();
+    running.remove();
+  }
 });
