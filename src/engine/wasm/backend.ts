@@ -14,6 +14,7 @@ import type { InitialParameters } from '../plan.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
 import { Batches } from './batches.ts';
 import { MAX_ROWWISE_UNITS } from './forward.ts';
+import { Lookback } from './lookback.ts';
 import { cutsIntoUnits } from './output.ts';
 import { roundsOnce } from './probe.ts';
 import { type Tile, tileFor } from './product.ts';
@@ -82,6 +83,7 @@ export class WasmBackend implements Backend {
   readonly #tiles: TilesProgram;
   /** What trains; the tiles, which also predict, are brought up to date when they are needed. */
   #trainer: Program;
+  #lookback: Lookback;
   #tilesAreCurrent = true;
   #stepsSeen = 0;
   #spare: Backend | null = null;
@@ -100,6 +102,7 @@ export class WasmBackend implements Backend {
     this.#data = data;
     this.#tiles = new TilesProgram(plan, setup, data, initial, tile, options);
     this.#trainer = this.#tiles;
+    this.#lookback = new Lookback(this.#trainer, setup.batch_size);
     this.#tinyAfter = fitsTiny(plan, setup, data) ? (options.tiny_after_steps ?? TINY_AFTER_STEPS) : Infinity;
   }
 
@@ -119,17 +122,19 @@ export class WasmBackend implements Backend {
     let done = 0;
     while (done < batches.count) {
       const range = { block, batches, first: done, end: batches.count };
-      this.#trainer.save();
+      this.#lookback.prepare(block);
       const ran = this.#runOrRepeat(range, losses);
       if (ran === 0) {
-        this.#trainer.rollBack();
+        this.#lookback.goBack();
         break;
       }
       if (Number.isFinite(losses[done + ran - 1]) && this.#trainer.finite()) {
+        this.#lookback.keep({ ...range, end: done + ran });
         done += ran;
         break;
       }
       done += this.#goToLastGood(range, losses, ran);
+      this.#lookback.forget();
       const { divergence, loss } = this.#referenceStep(block, batches, done);
       if (divergence !== null) return { steps_done: done, losses: withLoss(losses, done, loss), divergence };
       losses[done] = loss as number;
@@ -145,7 +150,7 @@ export class WasmBackend implements Backend {
       return this.#trainer.run(range, losses);
     } catch (thrown) {
       if (!(thrown instanceof MemberLost)) throw thrown;
-      this.#trainer.rollBack();
+      this.#lookback.goBack();
       return this.#trainer.run({ ...range, alone: true }, losses);
     }
   }
@@ -157,6 +162,7 @@ export class WasmBackend implements Backend {
     if (this.#trainer !== this.#tiles || this.#stepsSeen < this.#tinyAfter) return;
     this.#trainer = new TinyProgram(this.plan, this.#setup, this.#data);
     this.#trainer.restore(this.#tiles.state());
+    this.#lookback = new Lookback(this.#trainer, this.#setup.batch_size);
     this.#tilesAreCurrent = false;
   }
 
@@ -171,14 +177,14 @@ export class WasmBackend implements Backend {
         { ...range, block, first: range.first + from, end: range.first + from + steps, alone: true },
         losses,
       );
-    this.#trainer.rollBack();
+    this.#lookback.goBack();
     let good = 0;
     while (good < ran - 1) {
       run(good, 1);
       if (!Number.isFinite(losses[range.first + good]) || !this.#trainer.finite()) break;
       good += 1;
     }
-    this.#trainer.rollBack();
+    this.#lookback.goBack();
     run(0, good);
     return good;
   }
@@ -238,6 +244,7 @@ export class WasmBackend implements Backend {
 
   restore(state: BackendState): void {
     this.#trainer.restore(state);
+    this.#lookback.forget();
     this.#tilesAreCurrent = this.#trainer === this.#tiles;
   }
 }

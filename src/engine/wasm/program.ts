@@ -15,6 +15,10 @@ export interface StepRange {
 
 /** Compiled training code with the state it works on. */
 export interface Program {
+  /** Whether a step takes so long, more than one piece, that it can be abandoned. */
+  readonly abandons: boolean;
+  /** Numbers that `save` copies. */
+  readonly stateNumbers: number;
   /**
    * Runs steps and writes their losses to `losses[first … end)`. Ends early after the step at which `control` is set,
    * or after a step whose loss is not finite. Returns the number of steps run: 0 when the first of them takes long and

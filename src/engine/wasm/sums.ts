@@ -132,24 +132,26 @@ export function squaresKernel(context: KernelContext, name: string): void {
   });
 }
 
-/** check = Σ x·0 over the parameters and moments: 0 if all of them, padding included, are finite, else NaN. */
+/**
+ * check = Σ x·0 over the parameters and moments: 0 if all of them, padding included, are finite, else NaN. A sum per
+ * vector of a cache line, so that memory and not the latency of an addition sets the pace.
+ */
 export function checkKernel(context: KernelContext, name: string): void {
   const { layout } = context;
   addWholeKernel(context, name, ({ f, o, zero }) => {
-    const sums = [o.newLocal(), o.newLocal()];
-    const blocks = [layout.parameters, ...layout.slots];
-    const columns = layout.blockBytes / layout.bytesPerNumber;
-    for (const block of blocks) {
-      const [at] = [f.local('i32')];
-      f.whileBelow(at, columns * layout.bytesPerNumber, 32, () => {
+    const sums = Array.from({ length: 4 }, () => o.newLocal());
+    for (const block of [layout.parameters, ...layout.slots]) {
+      const at = f.local('i32');
+      f.whileBelow(at, layout.blockBytes, 16 * sums.length, () => {
         o.run(
           sums.map((sum, i) => ({
-            value: o.add(o.local(sum), o.mul(o.load(at, block + i * 16), o.constant(0))),
+            value: o.mulAdd(o.load(at, block + i * 16), o.constant(0), o.local(sum)),
             local: sum,
           })),
         );
       });
     }
-    o.run([{ value: o.add(o.local(sums[0]), o.local(sums[1])), base: zero, offset: resultOffset(layout, 'check') }]);
+    const check = sums.map((sum) => o.local(sum)).reduce((sum, value) => o.add(sum, value));
+    o.run([{ value: check, base: zero, offset: resultOffset(layout, 'check') }]);
   });
 }

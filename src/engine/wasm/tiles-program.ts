@@ -82,6 +82,7 @@ function stepPlaces(layout: NetworkLayout): StepPlaces {
 }
 
 export class TilesProgram implements Program {
+  readonly abandons: boolean;
   readonly #layout: NetworkLayout;
   readonly #options: TilesOptions;
   readonly #setup: TrainingSetup;
@@ -130,6 +131,7 @@ export class TilesProgram implements Program {
       optimizer.entry.slots(optimizer.options).map((slot) => slot.initial),
     );
     const { team, piece_operations = PIECE_OPERATIONS } = options;
+    this.abandons = piecesOf(plan, this.#options.batch, piece_operations) > 1;
     const leader = shared && team ? new Team(module, this.#memory, team) : null;
     this.#stages = this.#options.phased ? new Stages(instance.exports, layout, leader, piece_operations) : null;
   }
@@ -139,13 +141,17 @@ export class TilesProgram implements Program {
     return this.#threads;
   }
 
+  get stateNumbers(): number {
+    return this.#layout.stateBytes / this.#layout.bytesPerNumber;
+  }
+
   /** @throws {MemberLost} */
   run({ block, batches, first, end, alone = false }: StepRange, losses: Float64Array): number {
     const { loss: lossAt } = this.#places;
     for (let index = first; index < end; index++) {
       this.#prepareStep(batches, index, block.first_step + index, block.learning_rates[index]);
       // Only the first step can be abandoned without a loss of others.
-      const control = index === first ? block.control : undefined;
+      const control = index === first && this.abandons ? block.control : undefined;
       if (!this.#step(batches.rows(index), alone ? null : this.#stages, control)) return 0;
       const loss = this.#numbers[lossAt];
       losses[index] = loss;

@@ -33,6 +33,7 @@ export function fitsTiny(plan: Plan, setup: TrainingSetup, data: Data): boolean 
 }
 
 export class TinyProgram implements Program {
+  readonly abandons = false;
   readonly #options: TilesOptions;
   readonly #layout: TinyLayout;
   readonly #memory: WebAssembly.Memory;
@@ -62,6 +63,10 @@ export class TinyProgram implements Program {
     const stateNumbers = (blockBytes * (1 + slots.length)) / bytesPerNumber;
     this.#saved = { numbers: this.#array(stateNumbers), running: this.#running.slice() };
     this.#placeRecords(data);
+  }
+
+  get stateNumbers(): number {
+    return this.#saved.numbers.length;
   }
 
   run({ block, batches, first, end }: StepRange, losses: Float64Array): number {
