@@ -1,4 +1,5 @@
 /** What a trained model says: outputs for rows, and how good they are where the truth is known. */
+import type { Limits } from '../config.ts';
 import { encodeRows, type Features } from '../datasets/features.ts';
 import type { Plan } from '../engine/backend.ts';
 import { type Problem, refuse } from '../errors.ts';
@@ -14,8 +15,10 @@ import { bugMark, type KeptRequest } from './job-request.ts';
 import { type DatasetSource, findRows } from './job-sources.ts';
 import { wireJudgement } from './judgements.ts';
 import type { JobModel, Models } from './models.ts';
+import { over } from './networks.ts';
 
 export interface PredictionContext {
+  readonly limits: Limits;
   readonly models: Models;
   readonly pool: TrainingPool;
   readonly datasets: DatasetSource;
@@ -73,6 +76,7 @@ export async function evaluate(context: PredictionContext, job_id: string, input
   const { specs, problems: unfit } = chosenMetrics(input.metrics, found);
   refuse([...problems, ...unfit]);
   if (data === null) throw new TypeError('admitted without data');
+  refuse(rankProblems(specs, data.inputs.rows * found.plan.output_size, context.limits), 'limit_exceeded');
   const { definition: network, model } = found;
   const rows = { rows: data.inputs.rows, inputs: data.inputs.values, targets: data.targets.values };
   const answer = await context.pool.evaluate({ network, model, data: rows, metrics: specs });
@@ -82,6 +86,12 @@ export async function evaluate(context: PredictionContext, job_id: string, input
     ...bugMark(found.job),
     ...wireJudgement({ rows: rows.rows, ...answer }, { ...found, ...model, classes: features?.classes ?? undefined }),
   };
+}
+
+/** Every other metric is a sum over batches; ranks need all scores at once: 9 bytes each. */
+function rankProblems(specs: readonly MetricSpec[], scores: number, limits: Limits): Problem[] {
+  if (!specs.includes('roc_auc')) return [];
+  return over(limits, 'max_memory_bytes', 9 * scores, '/metrics', 'roc_auc would need about', 'bytes');
 }
 
 function chosenMetrics(named: readonly MetricSpec[] | undefined, { plan, model }: JobModel) {

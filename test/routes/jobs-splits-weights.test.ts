@@ -177,3 +177,20 @@ describe('a job with weights', () => {
     expect((await first({ ...numbers, sample_weights: 'w' }))[2]).toContain('one weight for each row');
   });
 });
+
+describe('an evaluation with the area under the curve', () => {
+  const small = useApp({ MAX_WORKERS: '1', MAX_MEMORY_BYTES: '200000' });
+
+  it('is refused where its scores would take more memory than the limit; other metrics need none', async () => {
+    const layers = [{ units: 2, activation: 'softmax' }];
+    const network = { input_size: 1, layers, loss: 'sparse_categorical_cross_entropy' };
+    const done = await train(small, { network, data: { inputs: [[0], [1]], targets: [0, 1] }, epochs: 1 });
+    const inputs = Array.from({ length: 12_000 }, (_, i) => [i % 2]);
+    const data = { inputs, targets: inputs.map(([label]) => label) };
+    const ask = (metric: string) => small.request.post(done.urls.evaluate).send({ data, metrics: [metric] });
+    const { body } = await ask('roc_auc').expect(422);
+    expect(body).toMatchObject({ code: 'limit_exceeded', errors: [{ pointer: '/metrics' }] });
+    expect(body.errors[0].detail).toContain('216000 bytes');
+    await ask('accuracy').expect(200);
+  });
+});
