@@ -41,7 +41,7 @@ describe('the steps that are looked at', () => {
     expect(steps.slice(0, 4)).toEqual([1, 2, 4, 8]);
     expect(steps.at(-1)).toBe(10_000);
     expect(steps.length).toBeGreaterThan(40);
-    const long = samplingSchedule({ plan: shapes.large, optimizer: 'sgd', batch_size: 128, steps: 1_000_000 });
+    const long = samplingSchedule({ plan: shapes.large, optimizer: 'sgd', batch_size: 128, steps: 3_000_000 });
     expect(long.steps.length).toBeGreaterThan(190);
     expect(long.rows).toBe(64);
   });
