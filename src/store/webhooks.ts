@@ -70,6 +70,13 @@ export async function putDeliveries(
   }
 }
 
+/** Of each webhook only the oldest delivery that is pending, so that what comes later waits for what came before. */
+const isNext = `webhook_deliveries.state = 'pending' and not exists (
+  select 1 from webhook_deliveries as earlier
+  where earlier.job_id = webhook_deliveries.job_id and earlier.webhook = webhook_deliveries.webhook
+    and earlier.state = 'pending' and earlier.event_id < webhook_deliveries.event_id
+)`;
+
 export function webhooks(driver: Driver): Webhooks {
   return {
     async list(job_id) {
@@ -95,18 +102,13 @@ export function webhooks(driver: Driver): Webhooks {
     },
 
     async due(now, limit) {
-      // Of each webhook only the oldest, so that what comes later waits for what came before.
       const rows = await driver.query(
         `select webhook_deliveries.*, url, secret, type, data, at, external_id
          from webhook_deliveries
            join webhooks on webhooks.job_id = webhook_deliveries.job_id and number = webhook
            join events on events.job_id = webhook_deliveries.job_id and events.id = event_id
            join jobs on jobs.id = webhook_deliveries.job_id
-         where webhook_deliveries.state = 'pending' and next_attempt_at <= $1 and not exists (
-           select 1 from webhook_deliveries as earlier
-           where earlier.job_id = webhook_deliveries.job_id and earlier.webhook = webhook_deliveries.webhook
-             and earlier.state = 'pending' and earlier.event_id < webhook_deliveries.event_id
-         )
+         where ${isNext} and next_attempt_at <= $1
          order by next_attempt_at, webhook_deliveries.job_id, event_id, webhook limit $2`,
         [now, limit],
       );
@@ -114,9 +116,7 @@ export function webhooks(driver: Driver): Webhooks {
     },
 
     async nextAttemptAt() {
-      const [row] = await driver.query(
-        "select min(next_attempt_at) as at from webhook_deliveries where state = 'pending'",
-      );
+      const [row] = await driver.query(`select min(next_attempt_at) as at from webhook_deliveries where ${isNext}`);
       return row?.at == null ? undefined : Number(row.at);
     },
 

@@ -89,6 +89,8 @@ export function webhooksConform(fixture: Fixture): void {
     };
     await webhooks.settle(failed);
     expect(await webhooks.due(noon + 99, 9)).toEqual([]);
+    // Not that of the event behind it, which is due but has to wait: whoever sleeps until then would never wake.
+    expect(await webhooks.nextAttemptAt()).toBe(noon + 100);
     expect(await webhooks.due(noon + 100, 9)).toMatchObject([failed]);
     await webhooks.settle({
       ...failed,
