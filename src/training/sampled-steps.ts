@@ -44,7 +44,7 @@ export function frameWork({ plan, optimizer }: Pick<RunSize, 'plan' | 'optimizer
   const { entry, options } = resolveOptimizer(optimizer);
   const units = plan.layers.reduce((sum, layer) => sum + layer.units, 0);
   const perParameter = 75 + 12 * entry.slots(options).length + 5 * rows;
-  return 250_000 + perParameter * plan.parameter_count + 200 * units * rows;
+  return 320_000 + perParameter * plan.parameter_count + 200 * units * rows;
 }
 
 export interface SamplingSchedule {
