@@ -205,6 +205,7 @@ describe('the number of workers', () => {
         ),
       );
       await running.stop();
+      running.remove();
       return done.map(({ parameters_sha256, run_sha256 }) => [parameters_sha256, run_sha256]);
     };
     expect(await hashes('2')).toEqual(await hashes('1'));

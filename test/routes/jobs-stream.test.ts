@@ -75,6 +75,7 @@ describe('the stream of events', () => {
       return 'ended';
     })();
     await other.stop();
+    other.remove();
     expect(await ended).toBe('ended');
   });
 
@@ -87,6 +88,7 @@ describe('the stream of events', () => {
     expect([answer.status, answer.body.limit]).toEqual([429, { name: 'max_event_streams', value: 1 }]);
     await first.return(undefined);
     await other.stop();
+    other.remove();
   });
 });
 
