@@ -81,7 +81,7 @@ export const jobResultRoutes: Routes = async (app, { services }) => {
         tags,
         summary: 'Read the statistics of the layers over time',
         description:
-          'Weights, gradients, updates and activations of every layer in a few numbers each, at sampled steps: at most 200, dense at first, chosen by their numbers alone, so that an interrupted job has the same ones. Gradients and activations come from the first `rows` rows of the batch. How many steps are looked at is bounded by what looking costs: some 3 % of training and 15 ms, so that a short job of a large network may have none. Empty when the job was created with `"statistics": false`.',
+          'Weights, gradients, updates and activations of every layer in a few numbers each, at sampled steps: at most 200, dense at first, chosen by their numbers alone, so that an interrupted job has the same ones. Gradients and activations come from the first `rows` rows of the batch. How many steps are looked at is bounded by what looking costs: by estimate 0.8 % of training and 15 ms, so that a short job of a large network may have none. Empty when the job was created with `"statistics": false`.',
         params,
         querystring: layersQuery,
         response: { 200: layerStatistics },

@@ -204,7 +204,7 @@ const handlingShape = {
     .meta({ id: 'CheckpointOptions', description: 'Besides these one is taken every few seconds.' }),
   statistics: z.boolean().default(true).meta({
     description:
-      'Looks at weights, gradients, updates and activations of every layer at sampled steps (`GET /v1/jobs/{id}/layers`) and warns of what looks wrong in them. Costs some 3 % of training and never changes its numbers.',
+      'Looks at weights, gradients, updates and activations of every layer at sampled steps (`GET /v1/jobs/{id}/layers`) and warns of what looks wrong in them. Costs by estimate 0.8 % of training and 15 ms at most, and never changes its numbers.',
   }),
   limits: z
     .strictObject({

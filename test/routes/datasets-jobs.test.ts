@@ -1,29 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { useApp } from '../support/app.ts';
 import { endless, train, untilState } from '../support/jobs.ts';
+import { csv, options as job, network } from '../support/kinds.ts';
 
 const running = useApp({ MAX_WORKERS: '1' });
 
-const csv = `size,colour,kind\n${Array.from({ length: 20 }, (_, i) => `${i},${i % 2 === 0 ? 'red' : 'blue'},${i < 10 ? 'small' : 'large'}`).join('\n')}\n`;
 const upload = async (text: string, query = '') =>
   (await running.request.post(`/v1/datasets${query}`).set('content-type', 'text/csv').send(text).expect(201)).body;
 
-const network = {
-  input_size: 3,
-  layers: [
-    { units: 8, activation: 'tanh' },
-    { units: 2, activation: 'softmax' },
-  ],
-  loss: 'sparse_categorical_cross_entropy',
-};
-const options = {
-  network,
-  epochs: 100,
-  batch_size: 5,
-  standardize: true,
-  metrics: ['accuracy'],
-  optimizer: { name: 'adam', learning_rate: 0.05 },
-};
+const options = { ...job, metrics: ['accuracy'] };
 
 describe('a job on a stored data set', () => {
   it('shares its rows with others that read them in the same form', async () => {

@@ -5,25 +5,10 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { JobView } from '../../src/schemas/job-view.ts';
 import { useApp } from '../support/app.ts';
 import { job as inlineJob, train } from '../support/jobs.ts';
+import { csv, options } from '../support/kinds.ts';
 
 const running = useApp({ MAX_WORKERS: '1', MAX_UPLOAD_BYTES: '3000000' });
 
-const csv = `size,colour,kind\n${Array.from({ length: 20 }, (_, i) => `${i},${i % 2 === 0 ? 'red' : 'blue'},${i < 10 ? 'small' : 'large'}`).join('\n')}\n`;
-const network = {
-  input_size: 3,
-  layers: [
-    { units: 8, activation: 'tanh' },
-    { units: 2, activation: 'softmax' },
-  ],
-  loss: 'sparse_categorical_cross_entropy',
-};
-const options = {
-  network,
-  epochs: 100,
-  batch_size: 5,
-  standardize: true,
-  optimizer: { name: 'adam', learning_rate: 0.05 },
-};
 let trained: JobView;
 
 beforeAll(async () => {
