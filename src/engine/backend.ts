@@ -105,8 +105,11 @@ export interface Divergence {
 export interface BlockResult {
   /** Steps whose update was carried out in full. */
   readonly steps_done: number;
-  /** Loss of each done step on its batch, before its update; on divergence also the diverging step's loss, if it was reached. */
-  readonly losses: Float64Array;
+  /**
+   * Loss of each done step on its batch, before its update, in the plan's precision; on divergence also the diverging
+   * step's loss, if it was reached.
+   */
+  readonly losses: FloatArray;
   readonly divergence: Divergence | null;
 }
 

@@ -6,6 +6,7 @@
 
 import { guidingSeries } from '../schemas/history.ts';
 import type { PointChunk, Store } from '../store/store.ts';
+import { columnSlice, joinColumns } from '../training/columns.ts';
 import type { Resolution } from './history-tail.ts';
 import type { PointBlock } from './sampling.ts';
 
@@ -21,52 +22,84 @@ const chunkPoints = 65_536;
 const levelName = (resolution: Resolution, level: number): string => `${resolution}/${level}`;
 
 /** A block of points from a chunk; numbers of epochs and steps begin at 1. */
-export function blockOf({ resolution, first, count, series }: PointChunk, stepsPerEpoch: number): PointBlock {
-  const index = indexOf(first, count);
-  return { index, ...placesOf(resolution as Resolution, index, series, stepsPerEpoch), series };
-}
+export const blockOf = ({ first, count, series }: PointChunk): PointBlock => ({ first: first - 1, count, series });
 
-function indexOf(first: number, count: number): Float64Array {
-  const index = new Float64Array(count);
-  for (let i = 0; i < count; i++) index[i] = first - 1 + i;
-  return index;
-}
-
-function placesOf(resolution: Resolution, index: Float64Array, series: PointChunk['series'], stepsPerEpoch: number) {
-  const numbers = index.map((value) => value + 1);
-  if (resolution === 'epoch') return { step: series.step, epoch: numbers };
-  return { step: numbers, epoch: index.map((value) => Math.floor(value / stepsPerEpoch) + 1) };
+/** The points `start ≤ i < end` of a chunk; views. */
+export function chunkSlice(chunk: PointChunk, start: number, end: number): PointChunk {
+  if (start === 0 && end === chunk.count) return chunk;
+  const series = Object.entries(chunk.series).map(([name, values]) => [name, columnSlice(values, start, end)] as const);
+  return { ...chunk, first: chunk.first + start, count: end - start, series: Object.fromEntries(series) };
 }
 
 /**
  * What is stored for new points: the points themselves, and their share of the levels.
+ * @param points in order, those of one resolution consecutive
  * @param expected how long the history of a resolution will be: whether it needs levels
  */
 export function storedChunks(
   points: readonly PointChunk[],
   expected: (resolution: Resolution) => number,
 ): PointChunk[] {
-  return points.flatMap(pieces).flatMap((chunk) => {
-    const resolution = chunk.resolution as Resolution;
-    if (expected(resolution) < longHistory) return [chunk];
-    return [chunk, ...summaries(chunk, resolution)];
+  const byResolution = Map.groupBy(points, ({ resolution }) => resolution as Resolution);
+  return [...byResolution].flatMap(([resolution, chunks]) => {
+    const pieces = regrouped(chunks);
+    return expected(resolution) < longHistory ? pieces : [...pieces, ...pieces.flatMap(summaries)];
   });
 }
 
-function pieces(chunk: PointChunk): PointChunk[] {
-  return Array.from({ length: Math.ceil(chunk.count / chunkPoints) }, (_, i) => {
-    const [start, end] = [i * chunkPoints, Math.min((i + 1) * chunkPoints, chunk.count)];
-    const series = Object.entries(chunk.series).map(([name, values]) => [name, values.subarray(start, end)] as const);
-    return { ...chunk, first: chunk.first + start, count: end - start, series: Object.fromEntries(series) };
-  });
+/** The same points in as few chunks as may be. What lies in one piece already is not copied. */
+function regrouped(chunks: readonly PointChunk[]): PointChunk[] {
+  const whole: PointChunk[] = [];
+  let parts: PointChunk[] = [];
+  let room = chunkPoints;
+  const close = () => {
+    if (parts.length > 0) whole.push(joinChunks(parts));
+    parts = [];
+    room = chunkPoints;
+  };
+  for (const chunk of chunks) {
+    if (parts.length > 0 && !hasSameSeries(parts[0], chunk)) close();
+    for (let start = 0; start < chunk.count; ) {
+      const end = Math.min(start + room, chunk.count);
+      parts.push(chunkSlice(chunk, start, end));
+      room -= end - start;
+      start = end;
+      if (room === 0) close();
+    }
+  }
+  close();
+  return whole;
+}
+
+function hasSameSeries(a: PointChunk, b: PointChunk): boolean {
+  const [names, others] = [a, b].map(({ series }) => Object.keys(series));
+  return names.length === others.length && names.every((name) => Object.hasOwn(b.series, name));
+}
+
+function joinChunks(parts: readonly PointChunk[]): PointChunk {
+  const [first] = parts;
+  if (parts.length === 1) return first;
+  const column = (name: string) => joinColumns(parts.map(({ series, count }) => ({ values: series[name], count })));
+  return {
+    ...first,
+    count: parts.reduce((sum, { count }) => sum + count, 0),
+    series: Object.fromEntries(Object.keys(first.series).map((name) => [name, column(name)])),
+  };
 }
 
 /** The share of a chunk in every level: each is drawn from the next finer one, because their groups nest. */
-function summaries({ resolution: _, first, count, series }: PointChunk, resolution: Resolution): PointChunk[] {
-  let rows: PointChunk['series'] = { ...series, index: indexOf(first, count) };
+function summaries(chunk: PointChunk): PointChunk[] {
+  let block = blockOf(chunk);
   return levels.toReversed().map((level) => {
-    rows = summary(rows, level);
-    return { resolution: levelName(resolution, level), first, count: rows.index.length, series: rows };
+    const { index, ...rest } = summary(block, level);
+    block = { index, ...rest };
+    const series = { ...rest.series, index };
+    return {
+      resolution: levelName(chunk.resolution as Resolution, level),
+      first: chunk.first,
+      count: rest.count,
+      series,
+    };
   });
 }
 
@@ -74,36 +107,47 @@ function summaries({ resolution: _, first, count, series }: PointChunk, resoluti
  * Of every group the points that a sample keeps, and the first and the last point, which say how far the rows reach.
  * Plain loops over columns: a million points must not hold up the main thread.
  */
-function summary(rows: PointChunk['series'], level: number): PointChunk['series'] {
-  const { index, ...series } = rows;
-  const keep = new Uint8Array(index.length);
+function summary({ first, count, index, series }: PointBlock, level: number): PointBlock & { index: Float64Array } {
+  const keep = new Uint8Array(count);
   keep[0] = 1;
-  keep[index.length - 1] = 1;
+  keep[count - 1] = 1;
   for (const [name, values] of Object.entries(series)) {
-    for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) keep[i] = 1;
-    if (guidingSeries.includes(name)) keepExtremes(index, values, level, keep);
+    for (let i = 0; i < values.length; i++) if (values[i] - values[i] !== 0) keep[i] = 1;
+    if (values.length === 1 && !Number.isFinite(values[0])) keep.fill(1);
+    if (guidingSeries.includes(name)) keepExtremes({ first, index, count, values, level, keep });
   }
   const kept = new Uint32Array(keep.reduce((sum, flag) => sum + flag, 0));
   for (let i = 0, next = 0; i < keep.length; i++) if (keep[i] === 1) kept[next++] = i;
-  return Object.fromEntries(Object.entries(rows).map(([name, values]) => [name, picked(values, kept)]));
+  const chosen = Object.entries(series).map(([name, values]) => [name, picked(values, kept)] as const);
+  const places = Float64Array.from(kept, (i) => (index === undefined ? first + i : index[i]));
+  return { first, count: kept.length, index: places, series: Object.fromEntries(chosen) };
 }
 
-function picked(values: Float64Array, rows: Uint32Array): Float64Array {
-  const chosen = new Float64Array(rows.length);
+function picked(values: PointChunk['series'][string], rows: Uint32Array): PointChunk['series'][string] {
+  if (values.length === 1) return values;
+  const chosen = values instanceof Float32Array ? new Float32Array(rows.length) : new Float64Array(rows.length);
   for (let i = 0; i < rows.length; i++) chosen[i] = values[rows[i]];
   return chosen;
 }
 
+interface Extremes extends Pick<PointBlock, 'first' | 'index' | 'count'> {
+  readonly values: PointChunk['series'][string];
+  readonly level: number;
+  readonly keep: Uint8Array;
+}
+
 /** Marks the smallest and the largest finite value of every group, of equals the first. */
-function keepExtremes(index: Float64Array, values: Float64Array, level: number, keep: Uint8Array): void {
-  for (let i = 0; i < index.length; ) {
-    const end = (Math.floor(index[i] / level) + 1) * level;
+function keepExtremes({ first, index, count, values, level, keep }: Extremes): void {
+  const stride = values.length === 1 ? 0 : 1;
+  for (let i = 0; i < count; ) {
+    const end = (Math.floor((index === undefined ? first + i : index[i]) / level) + 1) * level;
     let smallest = -1;
     let largest = -1;
-    for (; i < index.length && index[i] < end; i++) {
-      if (!Number.isFinite(values[i])) continue;
-      if (smallest === -1 || values[i] < values[smallest]) smallest = i;
-      if (largest === -1 || values[i] > values[largest]) largest = i;
+    for (; i < count && (index === undefined ? first + i : index[i]) < end; i++) {
+      const value = values[i * stride];
+      if (value - value !== 0) continue;
+      if (smallest === -1 || value < values[smallest * stride]) smallest = i;
+      if (largest === -1 || value > values[largest * stride]) largest = i;
     }
     if (smallest !== -1) keep[smallest] = 1;
     if (largest !== -1) keep[largest] = 1;
@@ -129,7 +173,7 @@ export const levelsFor = (size: number): readonly number[] => levels.filter((lev
  */
 export async function readLevel(
   points: Store['points'],
-  job: { readonly id: string; readonly stepsPerEpoch: number },
+  job_id: string,
   resolution: Resolution,
   level: number,
   range: LevelRange,
@@ -141,23 +185,13 @@ export async function readLevel(
   let reached = first;
   // A chunk is stored under its first point; the chunk that holds the first one wanted begins before it.
   const from = first + 1 - chunkPoints;
-  for await (const { series } of points.chunks(job.id, levelName(resolution, level), { from, to: end })) {
-    const { index } = series;
+  for await (const { count, series } of points.chunks(job_id, levelName(resolution, level), { from, to: end })) {
+    const { index, ...rest } = series;
     const last = index[index.length - 1];
     if (last < first) continue;
     if (index[0] > reached) return null;
     reached = last + 1;
-    const { index: inside, ...rest } = within(series, first, end);
-    blocks.push({ index: inside, ...placesOf(resolution, inside, rest, job.stepsPerEpoch), series: rest });
+    blocks.push({ first: index[0], count, index: index as Float64Array, series: rest });
   }
   return reached < end ? null : { blocks, first, end };
-}
-
-/** The rows `first ≤ index < end`. */
-function within(series: PointChunk['series'], first: number, end: number): PointChunk['series'] {
-  const { index } = series;
-  if (index[0] >= first && index[index.length - 1] < end) return series;
-  const start = index.findIndex((value) => value >= first);
-  const stop = index.findLastIndex((value) => value < end) + 1;
-  return Object.fromEntries(Object.entries(series).map(([name, values]) => [name, values.subarray(start, stop)]));
 }

@@ -1,12 +1,12 @@
 /** Reading a job's history: from the store chunk by chunk, then what the attempt under way has not stored yet. */
 import { toWire } from '../schemas/common.ts';
 import type { HistoryQuery, LossHistory } from '../schemas/history.ts';
-import type { JobRecord, PointChunk, Store } from '../store/store.ts';
+import type { JobRecord, Store } from '../store/store.ts';
 import { seriesName } from '../training/metrics.ts';
 import { blockOf, levelsFor, readLevel } from './history-levels.ts';
 import type { HistoryTail, Resolution } from './history-tail.ts';
 import { bugMark, type KeptRequest } from './job-request.ts';
-import { type SampledPoints, Sampler } from './sampling.ts';
+import { Sampler } from './sampling.ts';
 
 /** The series of a job in the order in which they are shown. */
 function seriesOf(job: JobRecord, resolution: Resolution): string[] {
@@ -36,64 +36,59 @@ export async function readHistory(
   const last = Math.max(stored, ...recent.map(({ first, count }) => first + count - 1));
   const first = (query.from ?? 1) - 1;
   const end = Math.max(first, Math.min(query.to ?? last, last));
-  const sampler = new Sampler({ first, end, max_points }, seriesOf(job, resolution));
-  await addStored(store, job, resolution, sampler, { first, end: Math.min(end, stored) });
-  for (const chunk of recent) sampler.add(blockOf(after(chunk, stored), stepsPerEpochOf(job)));
+  const names = seriesOf(job, resolution);
+  const sampler = new Sampler({ first, end, max_points }, resolution === 'epoch' ? [...names, 'step'] : names);
+  await addStored(store, job.id, resolution, sampler, { first, end: Math.min(end, stored) });
+  for (const chunk of recent) sampler.add(blockOf(chunk), { first: stored, end });
+  const { index, series } = sampler.finish();
   const total_points = end - first;
-  return { resolution, total_points, ...wireSample(sampler.finish(), total_points), ...bugMark(job) };
+  return {
+    resolution,
+    total_points,
+    returned_points: index.length,
+    sampled: index.length < total_points,
+    ...placesOf(resolution, index, series.step, stepsPerEpochOf(job)),
+    series: Object.fromEntries(names.map((name) => [name, series[name].map(wireValue)])),
+    ...bugMark(job),
+  };
+}
+
+const wireValue = (value: number | null) => (value === null ? null : toWire(value));
+
+/** Step and epoch of points, whose numbers begin at 1; `ends`: the last step of each epoch. */
+function placesOf(
+  resolution: Resolution,
+  index: readonly number[],
+  ends: readonly (number | null)[] = [],
+  stepsPerEpoch: number,
+): Pick<LossHistory, 'step' | 'epoch'> {
+  const numbers = index.map((i) => i + 1);
+  if (resolution === 'epoch') return { step: ends.map(Number), epoch: numbers };
+  return { step: numbers, epoch: index.map((i) => Math.floor(i / stepsPerEpoch) + 1) };
 }
 
 /** Whole groups from the coarsest level that is fine enough, the ends from the next finer one, the rest point by point. */
 async function addStored(
   { points }: Pick<Store, 'points'>,
-  job: JobRecord,
+  job_id: string,
   resolution: Resolution,
   sampler: Sampler,
   range: { readonly first: number; readonly end: number },
 ): Promise<void> {
-  const place = { id: job.id, stepsPerEpoch: stepsPerEpochOf(job) };
   const addPoints = async (first: number, end: number) => {
-    for await (const chunk of points.chunks(job.id, resolution, { from: first + 1, to: end })) {
-      sampler.add(blockOf(before(after(chunk, first), end), place.stepsPerEpoch));
-    }
+    for await (const chunk of points.chunks(job_id, resolution, { from: first + 1, to: end }))
+      sampler.add(blockOf(chunk), { first, end });
   };
   const add = async (first: number, end: number, [level, ...finer]: readonly number[]): Promise<void> => {
     if (first >= end) return;
     if (level === undefined) return addPoints(first, end);
-    const found = await readLevel(points, place, resolution, level, { first, end });
+    const found = await readLevel(points, job_id, resolution, level, { first, end });
     if (found === null) return add(first, end, finer);
     await add(first, found.first, finer);
-    for (const block of found.blocks) sampler.add(block);
+    for (const block of found.blocks) sampler.add(block, found);
     await add(found.end, end, finer);
   };
   await add(range.first, range.end, levelsFor(sampler.size));
-}
-
-/** The part of a chunk behind the number `last`. */
-function after(chunk: PointChunk, last: number): PointChunk {
-  const skip = Math.min(chunk.count, Math.max(0, last - chunk.first + 1));
-  return { ...chunk, first: chunk.first + skip, count: chunk.count - skip, series: cut(chunk, skip, chunk.count) };
-}
-
-/** The part of a chunk up to the number `last`. */
-function before(chunk: PointChunk, last: number): PointChunk {
-  const count = Math.max(0, Math.min(chunk.count, last - chunk.first + 1));
-  return { ...chunk, count, series: cut(chunk, 0, count) };
-}
-
-function cut({ series }: PointChunk, start: number, end: number): PointChunk['series'] {
-  return Object.fromEntries(Object.entries(series).map(([name, values]) => [name, values.subarray(start, end)]));
-}
-
-function wireSample({ index, step, epoch, series }: SampledPoints, total: number) {
-  const wire = (values: readonly (number | null)[]) => values.map((value) => (value === null ? null : toWire(value)));
-  return {
-    returned_points: index.length,
-    sampled: index.length < total,
-    step: [...step],
-    epoch: [...epoch],
-    series: Object.fromEntries(Object.entries(series).map(([name, values]) => [name, wire(values)])),
-  };
 }
 
 /** One line per point: epoch, step and the series; empty where nothing was measured. */

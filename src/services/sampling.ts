@@ -9,22 +9,22 @@
  */
 
 import { guidingSeries } from '../schemas/history.ts';
+import type { Column } from '../training/columns.ts';
 
-/** Consecutive points, or those of a summary, in ascending order of their index; one entry per point in every column. */
+/** Points in ascending order of their index. */
 export interface PointBlock {
-  /** 0-based number of each point in the whole history. */
-  readonly index: ArrayLike<number>;
-  readonly step: ArrayLike<number>;
-  readonly epoch: ArrayLike<number>;
+  /** 0-based number of the first point in the whole history; the others follow one by one unless `index` is given. */
+  readonly first: number;
+  readonly count: number;
+  /** Of a summary: the number of each point. */
+  readonly index?: Float64Array | undefined;
   /** A series that is absent was measured at none of these points. */
-  readonly series: Readonly<Record<string, ArrayLike<number>>>;
+  readonly series: Readonly<Record<string, Column>>;
 }
 
 /** `null` in a series: not measured at that point. */
 export interface SampledPoints {
   readonly index: readonly number[];
-  readonly step: readonly number[];
-  readonly epoch: readonly number[];
   readonly series: Readonly<Record<string, readonly (number | null)[]>>;
 }
 
@@ -35,10 +35,11 @@ export interface SampleRange {
   readonly max_points: number;
 }
 
+/** Part of a history: `first ≤ index < end`. */
+type Window = Pick<SampleRange, 'first' | 'end'>;
+
 interface Row {
   readonly index: number;
-  readonly step: number;
-  readonly epoch: number;
   readonly values: readonly (number | null)[];
 }
 
@@ -77,15 +78,19 @@ export class Sampler {
     this.#extremes = this.#guides.map(() => new Extremes());
   }
 
-  add(block: PointBlock): void {
-    const columns = this.#names.map((name) => block.series[name]);
-    const { first, end } = this.#range;
-    for (let i = 0; i < block.index.length; i++) {
-      const index = block.index[i];
-      if (index < first || index >= end) continue;
-      const bucket = Math.floor(index / this.size);
+  /** Takes the points of a block that lie in the window. */
+  add({ first, count, index, series }: PointBlock, window: Window = this.#range): void {
+    const columns = this.#names.map((name) => series[name]);
+    const from = Math.max(window.first, this.#range.first);
+    const end = Math.min(window.end, this.#range.end);
+    const start = index === undefined ? Math.max(0, from - first) : 0;
+    const stop = index === undefined ? Math.min(count, end - first) : count;
+    for (let i = start; i < stop; i++) {
+      const place = index === undefined ? first + i : index[i];
+      if (place < from || place >= end) continue;
+      const bucket = Math.floor(place / this.size);
       if (bucket !== this.#bucket) this.#flush(bucket);
-      this.#see(block, columns, i);
+      this.#see(place, columns, i);
     }
   }
 
@@ -94,28 +99,18 @@ export class Sampler {
     const rows = this.#kept;
     return {
       index: rows.map((row) => row.index),
-      step: rows.map((row) => row.step),
-      epoch: rows.map((row) => row.epoch),
       series: Object.fromEntries(this.#names.map((name, column) => [name, rows.map((row) => row.values[column])])),
     };
   }
 
-  #see(block: PointBlock, columns: readonly (ArrayLike<number> | undefined)[], i: number): void {
-    const index = block.index[i];
+  #see(index: number, columns: Columns, i: number): void {
     const isEnd = index === this.#range.first || index === this.#range.end - 1;
-    if (isEnd || this.size === 1 || hasNonFinite(columns, i)) this.#always.push(rowAt(block, columns, i));
+    if (isEnd || this.size === 1 || hasNonFinite(columns, i)) this.#always.push(rowAt(index, columns, i));
     for (let guide = 0; guide < this.#guides.length; guide++) {
-      const value = columns[this.#guides[guide]]?.[i];
-      if (value === undefined || !Number.isFinite(value)) continue;
-      const extremes = this.#extremes[guide];
-      if (value < extremes.smallest) {
-        extremes.smallest = value;
-        extremes.smallestRow = rowAt(block, columns, i);
-      }
-      if (value > extremes.largest) {
-        extremes.largest = value;
-        extremes.largestRow = rowAt(block, columns, i);
-      }
+      const values = columns[this.#guides[guide]];
+      if (values === undefined) continue;
+      const value = values.length === 1 ? values[0] : values[i];
+      if (value - value === 0) this.#extremes[guide].see(value, index, columns, i);
     }
   }
 
@@ -131,35 +126,64 @@ export class Sampler {
   }
 }
 
-/** The smallest and the largest value of one guiding series in the bucket under way, with their points. */
-class Extremes {
-  smallest = Number.POSITIVE_INFINITY;
-  largest = Number.NEGATIVE_INFINITY;
-  smallestRow: Row | null = null;
-  largestRow: Row | null = null;
+type Columns = readonly (Column | undefined)[];
+
+/** A point by its place: rows are made of the few that are kept only. */
+class Place {
+  value: number;
+  readonly #start: number;
+  #index = 0;
+  #columns: Columns | null = null;
+  #i = 0;
+
+  constructor(start: number) {
+    this.#start = start;
+    this.value = start;
+  }
+
+  set(value: number, index: number, columns: Columns, i: number): void {
+    this.value = value;
+    this.#index = index;
+    this.#columns = columns;
+    this.#i = i;
+  }
 
   take(): Row[] {
-    const rows = [this.smallestRow, this.largestRow].filter((row) => row !== null);
-    this.smallest = Number.POSITIVE_INFINITY;
-    this.largest = Number.NEGATIVE_INFINITY;
-    this.smallestRow = null;
-    this.largestRow = null;
+    const rows = this.#columns === null ? [] : [rowAt(this.#index, this.#columns, this.#i)];
+    this.value = this.#start;
+    this.#columns = null;
     return rows;
   }
 }
 
-type Columns = readonly (ArrayLike<number> | undefined)[];
+/** The smallest and the largest value of one guiding series in the bucket under way. */
+class Extremes {
+  readonly #smallest = new Place(Number.POSITIVE_INFINITY);
+  readonly #largest = new Place(Number.NEGATIVE_INFINITY);
 
-function rowAt(block: PointBlock, columns: Columns, i: number): Row {
-  return {
-    index: block.index[i],
-    step: block.step[i],
-    epoch: block.epoch[i],
-    values: columns.map((column) => column?.[i] ?? null),
-  };
+  see(value: number, index: number, columns: Columns, i: number): void {
+    if (value < this.#smallest.value) this.#smallest.set(value, index, columns, i);
+    if (value > this.#largest.value) this.#largest.set(value, index, columns, i);
+  }
+
+  take(): Row[] {
+    return [...this.#smallest.take(), ...this.#largest.take()];
+  }
 }
 
+const valueAt = (column: Column | undefined, i: number): number | null =>
+  column === undefined ? null : column.length === 1 ? column[0] : (column[i] ?? null);
+
+const rowAt = (index: number, columns: Columns, i: number): Row => ({
+  index,
+  values: columns.map((column) => valueAt(column, i)),
+});
+
 function hasNonFinite(columns: Columns, i: number): boolean {
-  for (const column of columns) if (column !== undefined && !Number.isFinite(column[i])) return true;
+  for (const column of columns) {
+    if (column === undefined) continue;
+    const value = column.length === 1 ? column[0] : column[i];
+    if (value - value !== 0) return true;
+  }
   return false;
 }

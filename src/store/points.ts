@@ -1,36 +1,60 @@
 /**
- * The loss history: chunks of consecutive points. A chunk is one row: the names of its series as JSON, and one binary
- * value with the series one after another, each `count` float64 values in little-endian order.
+ * The loss history: chunks of consecutive points. A chunk is one row: what its series are as JSON, and one binary value
+ * with their columns one after another, in little-endian order.
  */
 import type { Driver, Queryable, Row } from './driver.ts';
 import { toJson } from './sql.ts';
 import type { PointChunk, Points, Rewind } from './store.ts';
 
-const bytesPerValue = Float64Array.BYTES_PER_ELEMENT;
-
 /** Chunks read at once by `chunks`: what a reader holds in memory. */
 const chunksPerRead = 16;
 
+type Column = PointChunk['series'][string];
+
+const types = { float32: Float32Array, float64: Float64Array } as const;
+
+/** A stored column. Chunks of before schema 6 have names only: `count` float64 values each. */
+interface StoredSeries {
+  readonly name: string;
+  readonly type: keyof typeof types;
+  readonly length: number;
+}
+
+const seriesOf = ({ series }: PointChunk): StoredSeries[] =>
+  Object.entries(series).map(([name, { length, BYTES_PER_ELEMENT: size }]) => ({
+    name,
+    type: size === 4 ? 'float32' : 'float64',
+    length,
+  }));
+
 function packed({ count, series }: PointChunk): Uint8Array {
-  const bytes = new Uint8Array(Object.keys(series).length * count * bytesPerValue);
-  Object.entries(series).forEach(([name, values], i) => {
-    if (values.length !== count) throw new RangeError(`series ${name} has ${values.length} values, expected ${count}`);
+  const columns = Object.entries(series);
+  const wrong = columns.find(([, { length }]) => length !== count && length !== 1);
+  if (wrong) throw new RangeError(`series ${wrong[0]} has ${wrong[1].length} values, expected ${count}`);
+  const bytes = new Uint8Array(columns.reduce((sum, [, { byteLength }]) => sum + byteLength, 0));
+  let offset = 0;
+  for (const [, { buffer, byteOffset, byteLength }] of columns) {
     // Bytes, not numbers: copying numbers may change the payload of a NaN.
-    const source = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-    bytes.set(source, i * count * bytesPerValue);
-  });
+    bytes.set(new Uint8Array(buffer, byteOffset, byteLength), offset);
+    offset += byteLength;
+  }
   return bytes;
 }
 
 function unpacked(row: Row): PointChunk {
   const first = Number(row.first_index);
   const count = Number(row.last_index) - first + 1;
-  const names = JSON.parse(String(row.series)) as string[];
+  const stored = JSON.parse(String(row.series)) as readonly (string | StoredSeries)[];
   const bytes = row.data as Uint8Array;
-  const columns = names.map((name, i) => {
+  let offset = 0;
+  const columns = stored.map((entry) => {
+    const { name, type, length } =
+      typeof entry === 'string' ? { name: entry, type: 'float64' as const, length: count } : entry;
+    const size = length * types[type].BYTES_PER_ELEMENT;
     // A copy, because a Float64Array must begin at a multiple of 8 bytes of its buffer.
-    const column = bytes.slice(i * count * bytesPerValue, (i + 1) * count * bytesPerValue);
-    return [name, new Float64Array(column.buffer, column.byteOffset, count)] as const;
+    const column = bytes.slice(offset, offset + size);
+    offset += size;
+    return [name, new types[type](column.buffer, column.byteOffset, length)] as const;
   });
   return { resolution: String(row.resolution), first, count, series: Object.fromEntries(columns) };
 }
@@ -38,7 +62,8 @@ function unpacked(row: Row): PointChunk {
 /** The beginning of a chunk, up to and including the index `last`. */
 function cut(chunk: PointChunk, last: number): PointChunk {
   const count = last - chunk.first + 1;
-  const series = Object.entries(chunk.series).map(([name, values]) => [name, values.subarray(0, count)] as const);
+  const beginning = (values: Column) => (values.length === 1 ? values : values.subarray(0, count));
+  const series = Object.entries(chunk.series).map(([name, values]) => [name, beginning(values)] as const);
   return { ...chunk, count, series: Object.fromEntries(series) };
 }
 
@@ -48,14 +73,7 @@ export async function putPoints(sql: Queryable, job_id: string, chunks: readonly
     if (!(chunk.count > 0)) throw new RangeError(`a chunk of ${chunk.count} points`);
     await sql.query(
       `insert into points (job_id, resolution, first_index, last_index, series, data) values ($1, $2, $3, $4, $5, $6)`,
-      [
-        job_id,
-        chunk.resolution,
-        chunk.first,
-        chunk.first + chunk.count - 1,
-        toJson(Object.keys(chunk.series)),
-        packed(chunk),
-      ],
+      [job_id, chunk.resolution, chunk.first, chunk.first + chunk.count - 1, toJson(seriesOf(chunk)), packed(chunk)],
     );
   }
 }

@@ -115,6 +115,8 @@ const migrations: readonly Migration[] = [
   { version: 3, statements: ({ text }) => [`alter table jobs add column test ${text}`] },
   { version: 4, statements: webhooks },
   { version: 5, statements: ({ integer }) => [`alter table jobs add column threads ${integer}`] },
+  // Points may be float32 or one value for all: a service that knows nothing of it must not read them.
+  { version: 6, statements: () => [] },
 ];
 
 async function appliedVersion(sql: Queryable, { integer, tableOptions }: Dialect): Promise<number> {

@@ -390,8 +390,8 @@ export interface PointChunk {
   readonly resolution: string;
   readonly first: number;
   readonly count: number;
-  /** Columns of `count` values each; the names may differ from chunk to chunk. */
-  readonly series: Readonly<Record<string, Float64Array>>;
+  /** Columns of `count` values each, or of one where all are the same; the names may differ from chunk to chunk. */
+  readonly series: Readonly<Record<string, Float32Array | Float64Array>>;
 }
 
 export interface Points {

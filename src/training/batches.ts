@@ -21,7 +21,10 @@ export class Batches {
   readonly steps_per_epoch: number;
   readonly #plan: BatchPlan;
   readonly #permuter: Permuter;
-  #cached: { readonly epoch: number; readonly epochs: number; readonly order: Uint32Array } | null = null;
+  /** The epochs that lie in the buffer, end to end; without `shuffle` all are the first. */
+  #first = 0;
+  #epochs = 0;
+  #buffer = new Uint32Array(0);
 
   constructor(plan: BatchPlan) {
     this.#plan = plan;
@@ -36,7 +39,7 @@ export class Batches {
   }
 
   /**
-   * The rows of steps [from, to) of an epoch.
+   * The rows of steps [from, to) of an epoch, valid until the next call.
    * @param epoch 0-based
    */
   part(epoch: number, from: number, to: number): Uint32Array {
@@ -44,15 +47,21 @@ export class Batches {
     return this.whole(epoch, 1).subarray(from * batch_size, Math.min(to * batch_size, this.rows));
   }
 
-  /** The rows of `epochs` whole epochs, one epoch after the other. */
+  /** The rows of `epochs` whole epochs, one epoch after the other, valid until the next call. */
   whole(epoch: number, epochs: number): Uint32Array {
     const first = this.#plan.shuffle ? epoch : 0;
-    if (this.#cached?.epoch !== first || this.#cached.epochs !== epochs) {
-      const order = new Uint32Array(epochs * this.rows);
-      for (let i = 0; i < epochs; i++) this.#write(first + i, order.subarray(i * this.rows, (i + 1) * this.rows));
-      this.#cached = { epoch: first, epochs, order };
+    if (first !== this.#first) this.#epochs = 0;
+    this.#first = first;
+    const length = epochs * this.rows;
+    if (this.#buffer.length < length) {
+      this.#buffer = new Uint32Array(length);
+      this.#epochs = 0;
     }
-    return this.#cached.order;
+    for (; this.#epochs < epochs; this.#epochs++) {
+      const start = this.#epochs * this.rows;
+      this.#write(first + this.#epochs, this.#buffer.subarray(start, start + this.rows));
+    }
+    return this.#buffer.subarray(0, length);
   }
 
   #write(epoch: number, order: Uint32Array): void {

@@ -1,4 +1,5 @@
 /** What was measured at the ends of consecutive epochs, column by column: a tiny network ends a million epochs a second. */
+import { joinFloats } from './columns.ts';
 import type { EpochPoint, EpochPoints } from './request.ts';
 
 /** Room for the points of one block. */
@@ -43,26 +44,18 @@ export class EpochColumns {
   }
 }
 
+const joined = (arrays: readonly Float64Array[]) => joinFloats(arrays) as Float64Array<ArrayBuffer>;
+
 /** Consecutive points, laid end to end in fresh arrays. */
 export function joinEpochs(parts: readonly EpochPoints[]): EpochPoints {
   const names = new Set(parts.flatMap(({ series }) => Object.keys(series)));
   return {
     first_epoch: parts[0]?.first_epoch ?? 1,
-    steps: joinFloats(parts.map(({ steps }) => steps)),
+    steps: joined(parts.map(({ steps }) => steps)),
     series: Object.fromEntries(
-      [...names].map((name) => [name, joinFloats(parts.map(({ series }) => series[name] ?? new Float64Array(0)))]),
+      [...names].map((name) => [name, joined(parts.map(({ series }) => series[name] ?? new Float64Array(0)))]),
     ),
   };
-}
-
-export function joinFloats(parts: readonly Float64Array[]): Float64Array<ArrayBuffer> {
-  const whole = new Float64Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
 }
 
 /** The same points one by one. */

@@ -1,5 +1,6 @@
 /** What a run has brought since its last report. */
-import { joinEpochs, joinFloats } from './epoch-points.ts';
+import { joinColumns, joinFloats } from './columns.ts';
+import { joinEpochs } from './epoch-points.ts';
 import type { Frame } from './layer-statistics.ts';
 import type { Progress } from './protocol.ts';
 import type { EpochPoints, RunNote, StepPoints } from './request.ts';
@@ -35,10 +36,13 @@ export class HistoryBuffer {
 
   /** Hands out everything and starts anew; the arrays are fresh copies, fit to be transferred. */
   drain(): Pick<Progress, 'steps' | 'epochs' | 'frames' | 'notes'> {
+    const parts = this.#steps;
     const steps: StepPoints = {
-      first_step: this.#steps[0]?.first_step ?? 1,
-      losses: joinFloats(this.#steps.map(({ losses }) => losses)),
-      learning_rates: shortened(joinFloats(this.#steps.map(({ learning_rates }) => learning_rates))),
+      first_step: parts[0]?.first_step ?? 1,
+      losses: joinFloats(parts.map(({ losses }) => losses)),
+      learning_rates: joinColumns(
+        parts.map(({ losses, learning_rates }) => ({ values: learning_rates, count: losses.length })),
+      ),
     };
     const drained = { steps, epochs: joinEpochs(this.#epochs), frames: this.#frames, notes: this.#notes };
     this.#steps = [];
@@ -48,10 +52,4 @@ export class HistoryBuffer {
     this.#points = 0;
     return drained;
   }
-}
-
-/** A single number where all are the same, as learning rates mostly are. A plain loop: there can be a million of them. */
-function shortened(values: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> {
-  for (let i = 1; i < values.length; i++) if (values[i] !== values[0]) return values;
-  return values.slice(0, 1);
 }

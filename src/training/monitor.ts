@@ -1,7 +1,7 @@
 /** Watching one series of a run: the best value so far, early stopping and targets. */
 import type { MonitorState } from './checkpoint.ts';
 import { better, type MetricSpec, seriesName } from './metrics.ts';
-import type { Best, EarlyStopping, RunRequest, Target } from './request.ts';
+import type { EarlyStopping, RunRequest, Target } from './request.ts';
 
 export type Direction = 'min' | 'max';
 
@@ -35,18 +35,27 @@ export function watchOf(request: RunRequest): Watch {
 /** The best value of a series so far, and how long it has been the best. */
 export class Monitor {
   readonly #watch: Watch;
-  #state: MonitorState = { best: null, waited: 0 };
+  /** Plain numbers: a tiny network ends a million epochs a second. */
+  #hasBest = false;
+  #value = 0;
+  #epoch = 0;
+  #step = 0;
+  #waited = 0;
 
   constructor(watch: Watch) {
     this.#watch = watch;
   }
 
   get state(): MonitorState {
-    return this.#state;
+    const { monitor } = this.#watch;
+    const best = this.#hasBest ? { monitor, value: this.#value, epoch: this.#epoch, step: this.#step } : null;
+    return { best, waited: this.#waited };
   }
 
-  restore(state: MonitorState): void {
-    this.#state = state;
+  restore({ best, waited }: MonitorState): void {
+    this.#hasBest = best !== null;
+    this.#waited = waited;
+    if (best !== null) this.#take(best.value, best.epoch, best.step);
   }
 
   /**
@@ -54,18 +63,28 @@ export class Monitor {
    * @returns whether it is
    */
   observe(value: number, epoch: number, step: number): boolean {
-    const { best, waited } = this.#state;
-    const improved = isImprovement(this.#watch, best, value);
-    const { monitor } = this.#watch;
-    this.#state = improved ? { best: { monitor, value, epoch, step }, waited: 0 } : { best, waited: waited + 1 };
-    return improved;
+    if (!this.#improves(value)) {
+      this.#waited += 1;
+      return false;
+    }
+    this.#hasBest = true;
+    this.#waited = 0;
+    this.#take(value, epoch, step);
+    return true;
   }
-}
 
-function isImprovement({ direction, min_delta }: Watch, best: Best | null, value: number): boolean {
-  if (!Number.isFinite(value)) return false;
-  if (best === null) return true;
-  return direction === 'min' ? value < best.value - min_delta : value > best.value + min_delta;
+  #take(value: number, epoch: number, step: number): void {
+    this.#value = value;
+    this.#epoch = epoch;
+    this.#step = step;
+  }
+
+  #improves(value: number): boolean {
+    const { direction, min_delta } = this.#watch;
+    if (!Number.isFinite(value)) return false;
+    if (!this.#hasBest) return true;
+    return direction === 'min' ? value < this.#value - min_delta : value > this.#value + min_delta;
+  }
 }
 
 export function isReached(

@@ -8,8 +8,16 @@ import {
   resolveSchedules,
   updatePlateau,
 } from '../engine/schedules.ts';
+import type { Column } from './columns.ts';
 import { defaultMonitor } from './monitor.ts';
 import type { LearningRateChange, RunRequest } from './request.ts';
+
+/** Learning rates of consecutive steps. */
+export interface Rates {
+  /** One per step. */
+  readonly each: Float64Array;
+  readonly column: Column;
+}
 
 export class LearningRates {
   plateaus: readonly PlateauState[];
@@ -21,6 +29,7 @@ export class LearningRates {
   readonly #schedules: readonly PlannedSchedule[];
   readonly #defaultMonitor: string;
   readonly #stepsPerEpoch: number;
+  #same = new Float64Array(0);
 
   constructor(request: RunRequest, stepsPerEpoch: number) {
     this.#initial = Number(resolveOptimizer(request.optimizer).options.learning_rate);
@@ -39,14 +48,22 @@ export class LearningRates {
   }
 
   /** The rates of `count` steps that follow `completed` steps. */
-  next(completed: number, count: number): Float64Array {
+  next(completed: number, count: number): Rates {
+    if (this.#constantFor(completed) >= count) return this.#constant(this.#rate(completed), count);
     const rates = new Float64Array(count);
     for (let i = 0; i < count; ) {
       const end = Math.min(count, i + this.#constantFor(completed + i));
       rates.fill(this.#rate(completed + i), i, end);
       i = end;
     }
-    return rates;
+    return { each: rates, column: rates };
+  }
+
+  /** From an array that is kept and never changed: rates mostly stay the same from block to block. */
+  #constant(rate: number, count: number): Rates {
+    if (this.#same.length < count || this.#same[0] !== rate)
+      this.#same = new Float64Array(Math.max(2 * count, 64)).fill(rate);
+    return { each: this.#same.subarray(0, count), column: this.#same.subarray(0, 1) };
   }
 
   #rate(completed: number): number {

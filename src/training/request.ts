@@ -1,9 +1,10 @@
 /** What a training run is given and what it hands back: plain data that crosses threads by structured clone. */
-import type { Backend, Data, Quantity } from '../engine/backend.ts';
+import type { Backend, Data, FloatArray, Quantity } from '../engine/backend.ts';
 import type { ArithmeticMode, ClipGradients, NetworkDefinition } from '../engine/definition.ts';
 import type { OptimizerSpec } from '../engine/optimizers.ts';
 import type { InitialParameters } from '../engine/plan.ts';
 import type { ScheduleSpec } from '../engine/schedules.ts';
+import type { Column } from './columns.ts';
 import type { Judgement } from './evaluation.ts';
 import type { MetricSpec } from './metrics.ts';
 import type { Preprocessing, ScalingName } from './preprocessing.ts';
@@ -94,9 +95,10 @@ export interface LearningRateChange {
 export interface StepPoints {
   /** 1-based number of the first step. */
   readonly first_step: number;
-  readonly losses: Float64Array;
+  /** One per step, in the precision of the network. */
+  readonly losses: FloatArray;
   /** One rate per step, or a single one where it was the same for all of them. */
-  readonly learning_rates: Float64Array;
+  readonly learning_rates: Column;
 }
 
 /** What was measured at the end of one epoch. */

@@ -1,9 +1,10 @@
 /** The training loop, free of threads, clocks and storage: what it computes depends on the request alone. */
-import type { Backend, BlockResult, Data, Plan, TrainingSetup } from '../engine/backend.ts';
+import type { Backend, BlockResult, Data, FloatArray, Plan, TrainingSetup } from '../engine/backend.ts';
 import { type ChosenBackend, createBackend } from '../engine/backends.ts';
 import { initialParameters, plan } from '../engine/plan.ts';
 import { Batches, maxBlockRows } from './batches.ts';
 import { type Checkpoint, modelOf, requireMatch } from './checkpoint.ts';
+import { columnSlice } from './columns.ts';
 import { type DivergencePlace, describeDivergence } from './divergence.ts';
 import { EpochColumns, joinEpochs } from './epoch-points.ts';
 import { judge, measure } from './evaluation.ts';
@@ -124,7 +125,7 @@ export class Run {
 
   /** What the next step is going to train on. */
   get next(): DivergencePlace {
-    return this.#placeOfNextStep(this.#rates.next(this.#step, 1)[0]);
+    return this.#placeOfNextStep(this.#rates.next(this.#step, 1).each[0]);
   }
 
   /** Samples behind the given step, counted from the start of the run. */
@@ -143,7 +144,7 @@ export class Run {
     if (this.#end !== null) throw new Error('the run has ended');
     const first = this.#step;
     const block = this.#nextBlock(Math.min(maxSteps, this.#sampler?.stepsToNext(first) ?? maxSteps));
-    const rates = this.#rates.next(first, block.steps);
+    const { each: rates, column } = this.#rates.next(first, block.steps);
     const before = this.#sampler?.isDue(first + 1) ? this.#backend.state() : null;
     const result = this.#backend.train({
       order: block.order,
@@ -165,7 +166,7 @@ export class Run {
     const steps = {
       first_step: first + 1,
       losses: result.losses,
-      learning_rates: rates.subarray(0, result.losses.length),
+      learning_rates: columnSlice(column, 0, result.losses.length),
     };
     return { steps, epochs, frames, notes };
   }
@@ -282,7 +283,7 @@ export class Run {
     return columns.points();
   }
 
-  #sumLosses(losses: Float64Array, from: number, to: number): void {
+  #sumLosses(losses: FloatArray, from: number, to: number): void {
     const { batch_size } = this.#request;
     const last = this.#batches.steps_per_epoch - 1;
     const lastRows = this.#batches.batchRows(last);
@@ -298,14 +299,16 @@ export class Run {
 
   /** Measures and decides; returns what was measured. */
   #finishEpoch(loss: number, rate: number, notes: RunNote[]): Record<string, number> | null {
-    const measured = this.#looksAtEpochs ? this.#measure() : null;
-    const values: Readonly<Record<string, number>> =
-      measured === null ? { loss } : { loss, learning_rate: rate, ...measured };
-    if (this.#warnings !== null) {
-      const told = this.#warnings.seeEpoch(this.#epoch, this.#step, loss, measured?.validation_loss);
-      // Hardly ever anything, and a million epochs a second.
-      if (told.length > 0) notes.push(...told);
+    if (!this.#looksAtEpochs) {
+      // Up to a million epochs a second: nothing that could be spared.
+      this.#warn(loss, undefined, notes);
+      this.#monitor.observe(loss, this.#epoch, this.#step);
+      if (this.#epoch === this.#request.epochs) this.#end = { stop_reason: 'completed' };
+      return null;
     }
+    const measured = this.#measure();
+    const values: Readonly<Record<string, number>> = { loss, learning_rate: rate, ...measured };
+    this.#warn(loss, measured.validation_loss, notes);
     const improved = this.#monitor.observe(values[this.#watch.monitor] ?? Number.NaN, this.#epoch, this.#step);
     if (improved && this.#request.early_stopping?.restore_best) {
       const { parameters, statistics } = this.#backend.state();
@@ -316,6 +319,11 @@ export class Run {
     }
     this.#end = this.#decideEnd(values);
     return measured;
+  }
+
+  #warn(loss: number, validation: number | undefined, notes: RunNote[]): void {
+    const told = this.#warnings?.seeEpoch(this.#epoch, this.#step, loss, validation) ?? [];
+    if (told.length > 0) notes.push(...told);
   }
 
   #measure(): Record<string, number> {
@@ -358,7 +366,8 @@ export class Run {
 
   #placeOfNextStep(learning_rate: number): DivergencePlace {
     const step = this.#stepInEpoch;
-    const rows = this.#batches.part(this.#epoch, step, step + 1);
+    // A copy: the next block's rows are written in the same place.
+    const rows = this.#batches.part(this.#epoch, step, step + 1).slice();
     return { epoch: this.#epoch + 1, batch: step + 1, learning_rate, rows };
   }
 

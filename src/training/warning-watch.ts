@@ -1,5 +1,5 @@
 /** Holds a run against the table of warnings; each is given once. */
-import type { Plan } from '../engine/backend.ts';
+import type { FloatArray, Plan } from '../engine/backend.ts';
 import { type Frame, rootMeanSquare } from './layer-statistics.ts';
 import { classOf } from './metric-context.ts';
 import type { PreparedData } from './prepare.ts';
@@ -105,7 +105,7 @@ export class WarningWatch {
   }
 
   /** The losses of the first steps, in order. */
-  seeLosses(losses: Float64Array, firstEpochSteps: number): void {
+  seeLosses(losses: FloatArray, firstEpochSteps: number): void {
     let { sum, steps } = this.#state.initial;
     const wanted = Math.min(initialSteps, firstEpochSteps);
     if (steps >= wanted) return;

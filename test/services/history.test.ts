@@ -124,6 +124,51 @@ describe('coarser levels of a long history', () => {
   });
 });
 
+describe('the chunks that are stored', () => {
+  const report = (first: number, count: number, rate = 0.1): PointChunk => ({
+    resolution: 'step',
+    first,
+    count,
+    series: {
+      loss: Float32Array.from({ length: count }, (_, i) => first + i),
+      learning_rate: Float64Array.of(rate),
+    },
+  });
+
+  it('are few, however small the reports were', () => {
+    const reports = Array.from({ length: 20 }, (_, i) => report(1 + 7 * i, 7));
+    expect(storedChunks(reports, () => 140)).toEqual([report(1, 140)]);
+  });
+
+  it('write a rate out from where it changes', () => {
+    const [chunk] = storedChunks([report(1, 2), report(3, 1, 0.2)], () => 3);
+    expect(chunk!.series.learning_rate).toEqual(Float64Array.of(0.1, 0.1, 0.2));
+  });
+
+  it('are of bounded size, however large the reports were', () => {
+    const chunks = storedChunks([report(1, 100_000), report(100_001, 100_000)], () => 0);
+    expect(chunks.map(({ first, count }) => [first, count])).toEqual([
+      [1, 65_536],
+      [65_537, 65_536],
+      [131_073, 65_536],
+      [196_609, 3_392],
+    ]);
+    expect(chunks.flatMap(({ series }) => [...series.loss!])).toEqual(Array.from({ length: 200_000 }, (_, i) => i + 1));
+  });
+
+  it('begin anew where other things were measured', () => {
+    const { series, ...rest } = report(3, 1);
+    const diverged = { ...rest, series: { loss: series.loss! } };
+    expect(storedChunks([report(1, 2), diverged], () => 0)).toEqual([report(1, 2), diverged]);
+  });
+
+  it('hold all points of a level where a series of one value is not finite', () => {
+    const chunk = { ...report(1, 300), series: { ...report(1, 300).series, accuracy: Float64Array.of(Number.NaN) } };
+    const [, level] = storedChunks([chunk], () => points);
+    expect(level).toMatchObject({ resolution: 'step/64', first: 1, count: 300 });
+  });
+});
+
 describe('points that are not stored yet', () => {
   it('follow the stored ones, and those that are in both count once', async () => {
     const tail = new HistoryTail();

@@ -3,17 +3,20 @@ import { describe, expect, it } from 'vitest';
 import { smallestSample } from '../../src/schemas/history.ts';
 import { bucketSize, type PointBlock, Sampler } from '../../src/services/sampling.ts';
 
-/** The points `from … from + losses.length` of a history with one step per epoch. */
+/** The points `from … from + losses.length` of a history. */
 function block(losses: readonly number[], from = 0): PointBlock {
-  const index = losses.map((_, i) => from + i);
-  const numbers = index.map((i) => i + 1);
-  return { index, step: numbers, epoch: numbers, series: { loss: losses } };
+  return { first: from, count: losses.length, series: { loss: Float64Array.from(losses) } };
 }
 
 function sample(losses: readonly number[], max_points: number, first = 0, end = losses.length) {
   const sampler = new Sampler({ first, end, max_points }, ['loss']);
   sampler.add(block(losses));
   return sampler.finish();
+}
+
+function summaryOf({ index, series }: ReturnType<Sampler['finish']>): PointBlock {
+  const loss = Float64Array.from(series.loss as number[]);
+  return { first: index[0]!, count: index.length, index: Float64Array.from(index), series: { loss } };
 }
 
 const loss = fc.oneof({ weight: 20, arbitrary: fc.double({ min: -1e6, max: 1e6 }) }, fc.constantFrom(NaN, Infinity));
@@ -24,8 +27,6 @@ describe('a sample of a history', () => {
   it('is the history itself when it is short enough', () => {
     expect(sample([3, 1, 2], 6)).toEqual({
       index: [0, 1, 2],
-      step: [1, 2, 3],
-      epoch: [1, 2, 3],
       series: { loss: [3, 1, 2] },
     });
   });
@@ -75,7 +76,7 @@ describe('a sample of a history', () => {
       fc.property(history, wanted, (losses, max) => {
         const fine = sample(losses, max * 4);
         const sampler = new Sampler({ first: 0, end: losses.length, max_points: max }, ['loss']);
-        sampler.add({ ...fine, series: { loss: fine.series.loss as number[] } });
+        sampler.add(summaryOf(fine));
         expect(sampler.finish()).toEqual(sample(losses, max));
       }),
     );
@@ -85,11 +86,22 @@ describe('a sample of a history', () => {
     expect(sample([9, 8, 7, 6, 5], 10, 1, 4).series.loss).toEqual([8, 7, 6]);
   });
 
+  it('takes of a block only the points of the window it is given', () => {
+    const sampler = new Sampler({ first: 0, end: 10, max_points: 100 }, ['loss']);
+    sampler.add(block([0, 1, 2, 3, 4]), { first: 0, end: 3 });
+    sampler.add({ ...block([30, 40, 50]), first: 3, index: Float64Array.of(3, 4, 5) }, { first: 4, end: 5 });
+    expect(sampler.finish()).toEqual({ index: [0, 1, 2, 4], series: { loss: [0, 1, 2, 40] } });
+  });
+
   it('keeps the extremes of the validation loss as well', () => {
     const flat = Array.from({ length: 1000 }, () => 1);
     const peaked = flat.map((value, i) => (i === 500 ? 50 : i === 501 ? -50 : value));
     const sampler = new Sampler({ first: 0, end: 1000, max_points: 20 }, ['loss', 'validation_loss']);
-    sampler.add({ ...block(flat), series: { loss: flat, validation_loss: peaked } });
+    sampler.add({
+      first: 0,
+      count: 1000,
+      series: { loss: Float64Array.of(1), validation_loss: Float64Array.from(peaked) },
+    });
     expect(sampler.finish().index).toEqual(expect.arrayContaining([500, 501]));
   });
 

@@ -10,7 +10,7 @@ const block = (first_step: number, losses: number[], rates: number[]) => ({
 
 test('joins blocks in order and keeps one rate where all are the same', () => {
   const buffer = new HistoryBuffer();
-  buffer.add(block(4, [1, 2], [0.1, 0.1]));
+  buffer.add(block(4, [1, 2], [0.1]));
   buffer.add(block(6, [3], [0.1]));
   expect(buffer.points).toBe(3);
   expect(buffer.drain().steps).toEqual({

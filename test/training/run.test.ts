@@ -23,7 +23,9 @@ function train(run: Run, budgets: readonly number[] = [1000], until = Number.POS
   for (let i = 0; run.end === null && run.cursor.step < until; i++) {
     const { steps, epochs, notes } = run.advance(Math.min(budgets[i % budgets.length], until - run.cursor.step));
     history.losses.push(...steps.losses);
-    history.rates.push(...steps.learning_rates);
+    history.rates.push(
+      ...Array.from(steps.losses, (_, j) => steps.learning_rates.at(j) ?? (steps.learning_rates[0] as number)),
+    );
     history.epochs.push(...epochPoints(epochs));
     history.notes.push(...notes);
   }

@@ -74,11 +74,18 @@ class ReferenceBackend implements Backend {
       if (loss !== null) losses.push(loss);
       if (found !== null) {
         const divergence: Divergence = { step, ...found };
-        return { steps_done: index, losses: Float64Array.from(losses), divergence };
+        return { steps_done: index, losses: this.#column(losses), divergence };
       }
       if (block.control !== undefined && Atomics.load(block.control, 0) !== 0) break;
     }
-    return { steps_done: losses.length, losses: Float64Array.from(losses), divergence: null };
+    return { steps_done: losses.length, losses: this.#column(losses), divergence: null };
+  }
+
+  #column(values: readonly number[]): FloatArray {
+    const FloatArrayOf = arrayOf(this.plan.precision);
+    const column = new FloatArrayOf(values.length);
+    column.set(values);
+    return column;
   }
 
   /** Loss and gradient → clip → weight decay and update. Nothing is kept of a step that leaves the finite numbers. */

@@ -118,7 +118,7 @@ export class WasmBackend implements Backend {
   train(block: TrainingBlock): BlockResult {
     const batches = new Batches(block, this.#setup.batch_size);
     this.#chooseTrainer(batches.count);
-    const losses = new Float64Array(batches.count);
+    const losses = lossColumn(this.plan, batches.count);
     let done = 0;
     while (done < batches.count) {
       const range = { block, batches, first: done, end: batches.count };
@@ -141,11 +141,11 @@ export class WasmBackend implements Backend {
       done += 1;
       if (block.control !== undefined && Atomics.load(block.control, 0) !== 0) break;
     }
-    return { steps_done: done, losses: losses.slice(0, done), divergence: null };
+    return { steps_done: done, losses: done === batches.count ? losses : losses.slice(0, done), divergence: null };
   }
 
   /** Runs steps from the saved state; once more and alone when a thread that helped has died within a step. */
-  #runOrRepeat(range: StepRange, losses: Float64Array): number {
+  #runOrRepeat(range: StepRange, losses: FloatArray): number {
     try {
       return this.#trainer.run(range, losses);
     } catch (thrown) {
@@ -170,7 +170,7 @@ export class WasmBackend implements Backend {
    * Replays the steps of the last run one by one up to the first that leaves the finite numbers; leaves the state before
    * it. Returns how many steps are good. The same code on the same state does the same again, so one is found.
    */
-  #goToLastGood(range: StepRange, losses: Float64Array, ran: number): number {
+  #goToLastGood(range: StepRange, losses: FloatArray, ran: number): number {
     const block = { ...range.block, control: undefined };
     const run = (from: number, steps: number) =>
       this.#trainer.run(
@@ -249,6 +249,11 @@ export class WasmBackend implements Backend {
   }
 }
 
-function withLoss(losses: Float64Array, done: number, loss: number | undefined): Float64Array {
-  return Float64Array.from([...losses.subarray(0, done), ...(loss === undefined ? [] : [loss])]);
+const lossColumn = ({ precision }: Plan, length: number): FloatArray =>
+  precision === 'float32' ? new Float32Array(length) : new Float64Array(length);
+
+function withLoss(losses: FloatArray, done: number, loss: number | undefined): FloatArray {
+  if (loss === undefined) return losses.slice(0, done);
+  losses[done] = loss;
+  return losses.slice(0, done + 1);
 }

@@ -1,5 +1,5 @@
 /** What the back end needs of compiled code, whichever strategy it was compiled by. */
-import type { BackendState, TrainingBlock } from '../backend.ts';
+import type { BackendState, FloatArray, TrainingBlock } from '../backend.ts';
 import type { Batches } from './batches.ts';
 
 /** Consecutive steps of a block. */
@@ -24,7 +24,7 @@ export interface Program {
    * or after a step whose loss is not finite. Returns the number of steps run: 0 when the first of them takes long and
    * was abandoned because `control` was set; then the state has to be rolled back.
    */
-  run(range: StepRange, losses: Float64Array): number;
+  run(range: StepRange, losses: FloatArray): number;
   /** Whether all parameters and moments are finite. */
   finite(): boolean;
   /** Remembers the state, in place of what was remembered before. */

@@ -146,7 +146,7 @@ export class TilesProgram implements Program {
   }
 
   /** @throws {MemberLost} */
-  run({ block, batches, first, end, alone = false }: StepRange, losses: Float64Array): number {
+  run({ block, batches, first, end, alone = false }: StepRange, losses: FloatArray): number {
     const { loss: lossAt } = this.#places;
     for (let index = first; index < end; index++) {
       this.#prepareStep(batches, index, block.first_step + index, block.learning_rates[index]);

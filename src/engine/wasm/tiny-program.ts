@@ -69,7 +69,7 @@ export class TinyProgram implements Program {
     return this.#saved.numbers.length;
   }
 
-  run({ block, batches, first, end }: StepRange, losses: Float64Array): number {
+  run({ block, batches, first, end }: StepRange, losses: FloatArray): number {
     let index = first;
     while (index < end) {
       // With somebody at the control, the first step runs alone, so that a stop that is already there costs one step.
@@ -85,16 +85,13 @@ export class TinyProgram implements Program {
   }
 
   /** Copies the losses of a chunk; returns how many come before the first that is not finite. */
-  #takeLosses(losses: Float64Array, index: number, steps: number): number {
-    const numbers = this.#numbers;
+  #takeLosses(losses: FloatArray, index: number, steps: number): number {
     const at = this.#layout.losses / this.#layout.bytesPerNumber;
-    let finite = 0;
-    for (let step = 0; step < steps; step++) {
-      const loss = numbers[at + step];
-      losses[index + step] = loss;
-      if (finite === step && loss - loss === 0) finite += 1;
+    losses.set(this.#numbers.subarray(at, at + steps), index);
+    for (let step = index; step < index + steps; step++) {
+      if (losses[step] - losses[step] !== 0) return step - index;
     }
-    return finite;
+    return steps;
   }
 
   #chunk(batches: Batches, index: number, steps: number, learningRates: Float64Array): void {

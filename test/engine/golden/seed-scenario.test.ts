@@ -87,7 +87,7 @@ const firstBatch = (data: Data): Data => ({
   inputs: data.inputs.slice(0, 30),
   targets: data.targets.slice(0, 20),
 });
-const mean = (values: Float64Array) => values.reduce((sum, value) => sum + value, 0) / values.length;
+const mean = (values: ArrayLike<number>) => Array.from(values).reduce((sum, value) => sum + value, 0) / values.length;
 
 describe.each(nets)('$title', ({ scenario, net }) => {
   const data = dataOfScenario(scenario);

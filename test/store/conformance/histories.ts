@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import type { Fixture } from '../conformance.ts';
 import { collect, losses, noon, progressTo, queuedJob, runningJob } from '../records.ts';
 
-const bits = (values: Float64Array): bigint[] => Array.from(new BigUint64Array(values.slice().buffer));
+const bits = (values: Float32Array | Float64Array): bigint[] => Array.from(new BigUint64Array(values.slice().buffer));
 
 export function historiesConform(fixture: Fixture): void {
   it('keeps every bit of every point: NaN payloads, infinities, -0, subnormals', async () => {
@@ -16,6 +16,22 @@ export function historiesConform(fixture: Fixture): void {
     expect(Object.keys(read!.series)).toEqual(['loss', 'accuracy ö']);
     expect(bits(read!.series.loss!)).toEqual(bits(loss));
     expect(bits(read!.series['accuracy ö']!)).toEqual(bits(accuracy));
+  });
+
+  it('keeps columns of float32, and columns of one value for all points, as they are', async () => {
+    const { id } = await queuedJob(fixture.store);
+    const series = {
+      loss: Float32Array.of(0.1, Number.NaN, 3),
+      rate: Float64Array.of(0.1),
+      other: Float64Array.of(1, 2, 3),
+    };
+    const chunk = { resolution: 'step', first: 1, count: 3, series };
+    await fixture.store.jobs.change({ id, at: noon, points: [chunk] });
+    expect(await collect(fixture.store.points.chunks(id, 'step'))).toEqual([chunk]);
+    const rewind = { step: 2, points: { step: 2 } };
+    await fixture.store.jobs.change({ id, at: noon, rewind });
+    const kept = { ...series, loss: series.loss.subarray(0, 2), other: series.other.subarray(0, 2) };
+    expect(await collect(fixture.store.points.chunks(id, 'step'))).toEqual([{ ...chunk, count: 2, series: kept }]);
   });
 
   it('takes a series that is a view into a larger or shared buffer', async () => {
@@ -53,7 +69,7 @@ export function historiesConform(fixture: Fixture): void {
 
   it('refuses an empty chunk and a series of another length, and writes nothing of that change', async () => {
     const running = await runningJob(fixture.store);
-    for (const wrong of [losses(9), { ...losses(9, 1), count: 2 }]) {
+    for (const wrong of [losses(9), { ...losses(9, 1, 2), count: 3 }]) {
       const change = { ...progressTo(3, running), points: [losses(1, 1, 2, 3), wrong] };
       await expect(fixture.store.jobs.change(change)).rejects.toThrow(RangeError);
     }
