@@ -4,9 +4,10 @@ import { preferencesOf, waitPreference } from '../src/http/negotiation.ts';
 import { sendPage } from '../src/http/pages.ts';
 import { idParams, queryFlag } from '../src/schemas/common.ts';
 import { externalId, jobExamples, jobInput } from '../src/schemas/job.ts';
+import { resumeExamples, resumeInput } from '../src/schemas/job-actions.ts';
 import { answers } from '../src/schemas/job-answers.ts';
 import { jobList, jobListQuery, jobPreview, jobView } from '../src/schemas/job-view.ts';
-import { jobActions, namesOf } from '../src/training/states.ts';
+import { type JobAction, jobActions, namesOf } from '../src/training/states.ts';
 import type { Routes } from './plugin.ts';
 
 const tags = ['jobs'];
@@ -168,22 +169,27 @@ export const jobRoutes: Routes = async (app, { services, config }) => {
     },
   );
 
-  for (const action of namesOf(jobActions)) {
-    app.post(
-      `/v1/jobs/:id/${action}`,
-      {
-        schema: {
-          operationId: `${action}Job`,
-          tags,
-          summary: `${action[0].toUpperCase()}${action.slice(1)} a job`,
-          description: `${jobActions[action].description} Asking again changes nothing; a state in which it is not possible answers 409 with \`allowed_actions\`.`,
-          params,
-          response: { 200: jobView },
-          responseDocs: { 200: { examples: answers.job } },
-          errors: ['wrong_state'],
-        },
-      },
-      async (request) => services.jobs.act(request.params.id, action),
+  const actionDocs = (action: JobAction) => ({
+    operationId: `${action}Job`,
+    tags,
+    summary: `${action[0].toUpperCase()}${action.slice(1)} a job`,
+    description: `${jobActions[action].description} Asking again changes nothing; a state in which it is not possible answers 409 with \`allowed_actions\`.`,
+    params,
+    response: { 200: jobView },
+    responseDocs: { 200: { examples: answers.job } },
+    errors: ['wrong_state'] as const,
+  });
+
+  app.post(
+    '/v1/jobs/:id/resume',
+    { schema: { ...actionDocs('resume'), body: resumeInput.optional(), examples: resumeExamples } },
+    async ({ params: { id }, body }) =>
+      services.jobs.act(id, 'resume', { acceptOtherRounding: body?.accept_other_rounding }),
+  );
+
+  for (const action of namesOf(jobActions).filter((name) => name !== 'resume')) {
+    app.post(`/v1/jobs/:id/${action}`, { schema: actionDocs(action) }, async (request) =>
+      services.jobs.act(request.params.id, action),
     );
   }
 };

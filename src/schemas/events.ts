@@ -8,7 +8,7 @@ export const event = z
     id: z.int().meta({ description: '1, 2, 3, … within the job, without gaps.' }),
     type: z.string().meta({
       description:
-        '`state`, `control`, `metadata_changed`, `checkpoint`, `backend_chosen`, `threads_used`, `learning_rate_changed`, `learning_rate_reduced`, `backend_chosen`, `threshold_reached`, `warning` or `diverged`; more may come.',
+        '`state`, `control`, `metadata_changed`, `checkpoint`, `backend_chosen`, `threads_used`, `learning_rate_changed`, `learning_rate_reduced`, `rounding_changed`, `rounding_refused`, `threshold_reached`, `warning` or `diverged`; more may come.',
     }),
     at: timestamp,
     data: z.record(z.string(), z.unknown()),

@@ -50,6 +50,7 @@ const view = {
   network: { input_size: 2, layers: [{ units: 1, activation: 'sigmoid' }], loss: 'binary_cross_entropy' },
   request: { epochs: 3, batch_size: 4, shuffle: true, seed: 7, optimizer: 'adam', data: { rows: 4, sha256: 'b8f0' } },
   learning_rate_changes: [{ learning_rate: 0.05, first_step: 2, requested_at: at[1] }],
+  rounding_changes: [],
   transitions: [
     { state: 'queued', at: at[0], reason: null },
     { state: 'running', at: at[1], reason: null },
@@ -87,8 +88,20 @@ const diverged = {
   },
 };
 
+const held = {
+  ...running,
+  state: 'paused',
+  error: {
+    code: 'checkpoint_rounding',
+    message:
+      'the checkpoint of step 1 was written by a machine that rounds a multiply-add twice, this one rounds it once (fused), so the run would not end with the bits that were promised. Resume it on a machine like the one before, or here with {"accept_other_rounding": true}. With "arithmetic": "strict" a run can go on on any machine',
+  },
+  allowed_actions: ['resume', 'stop', 'cancel'],
+  transitions: [...running.transitions, { state: 'paused', at: at[2], reason: 'other_rounding' }],
+};
+
 export const answers = {
-  job: { done: view, running, diverged },
+  job: { done: view, running, diverged, held },
   preview: {
     network: view.network,
     request: view.request,

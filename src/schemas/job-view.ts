@@ -50,7 +50,8 @@ export const jobError = z
   })
   .meta({
     id: 'JobError',
-    description: 'Why a job failed. A diverged job says at which step, in which quantity and layer.',
+    description:
+      'Why a job failed, or why it rests though nobody has paused it. A diverged job says at which step, in which quantity and layer.',
   });
 
 const urls = z
@@ -110,7 +111,7 @@ const summaryShape = {
   }),
   run_sha256: z.string().nullable().meta({
     description:
-      'Of all that determines the result: equal runs have equal hashes. With `fused` arithmetic that includes whether the machine fuses multiply-adds.',
+      'Of all that determines the result: equal runs have equal hashes. With `fused` arithmetic that includes whether the machine fuses multiply-adds, and from which step on where that has changed.',
   }),
   parameters_sha256: z.string().nullable().meta({ description: 'Of the final parameters.' }),
   attempt: z.int().meta({ description: 'How often a worker has begun with it.' }),
@@ -134,6 +135,17 @@ export const jobView = z
     learning_rate_changes: z.array(learningRateChange).meta({
       description: 'By `PATCH` while the job was under way; part of `run_sha256` once they have taken effect.',
     }),
+    rounding_changes: z
+      .array(
+        z.strictObject({
+          first_step: z.int(),
+          fused: z.boolean().meta({ description: 'Whether multiply-adds round once from this step on.' }),
+        }),
+      )
+      .meta({
+        description:
+          'Where it went on on a machine that rounds otherwise, as a client has accepted; part of `run_sha256`, so that no run of a single machine has the same. Empty for all others.',
+      }),
     transitions: z.array(transition),
     test: z.strictObject(judgementShape).nullable().meta({
       id: 'TestReport',

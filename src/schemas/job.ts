@@ -175,7 +175,7 @@ const trainingShape = {
   initial_parameters: initialParameters.optional(),
   arithmetic: z.enum(arithmetics).default('fused').meta({
     description:
-      '`fused`: multiply-adds round once where the machine can, and a checkpoint is refused on a machine that rounds otherwise. `strict`: multiply, then add, each rounded; the same bytes on every machine.',
+      '`fused`: multiply-adds round once where the machine can, and a job that is saved on one machine goes on on another that rounds otherwise only when a client says so (`resume`). `strict`: multiply, then add, each rounded; the same bytes on every machine.',
   }),
   simulate_bug: z
     .enum(bugNames as readonly [string, ...string[]])

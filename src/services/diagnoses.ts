@@ -44,12 +44,13 @@ async function requestFor(context: PostMortemContext, ended: EndedJob): Promise<
   const warnings = codesOf(job);
   const good = failure === null ? null : await lastGood(context, ended, losses[0]);
   const [newest] = checkpoints;
+  const start = startOf(context, ended, lastStep);
   return {
     job_id: job.id,
-    request: await requestOf(context, ended),
+    request: await requestOf(context, ended, start?.step ?? 0),
     failure,
     end: newest === undefined ? null : await bytesOf(context, newest),
-    replay: await replayOf(context, ended, lastStep),
+    replay: start === undefined ? null : await replayOf(context, ended, lastStep, start),
     good: good && { step: good.step, epoch: good.epoch, checkpoint: await bytesOf(context, good) },
     warnings,
     suspicious: warnings.filter((code) => suspiciousWarnings.has(code)),
@@ -67,17 +68,25 @@ const codesOf = ({ warnings }: JobRecord): string[] => [
   ...new Set(((warnings ?? []) as readonly { readonly code: string }[]).map(({ code }) => code)),
 ];
 
-/** From far enough before the end for all frames, or from as far as may be replayed; null: not even the last step. */
-async function replayOf(
-  context: PostMortemContext,
+/** From far enough before the end for all frames, or from as far as may be replayed; undefined: not even the last step. */
+function startOf(
+  { limits }: PostMortemContext,
   ended: EndedJob,
   lastStep: number,
-): Promise<DiagnosisRequest['replay']> {
-  const affordable = (from: number) => (lastStep - from) * ended.step_cost <= context.limits.max_replay_work;
+): CheckpointRecord | null | undefined {
+  if (lastStep === 0) return undefined;
+  const affordable = (from: number) => (lastStep - from) * ended.step_cost <= limits.max_replay_work;
   const wanted = [checkpointUpTo(ended, Math.max(0, lastStep - frameCount)), checkpointUpTo(ended, lastStep - 1)];
-  const start = wanted.find((record) => affordable(record?.step ?? 0));
-  if (start === undefined || lastStep === 0) return null;
-  const recorded = await recordedLosses(context, ended.job.id, lastStep);
+  return wanted.find((record) => affordable(record?.step ?? 0));
+}
+
+async function replayOf(
+  context: PostMortemContext,
+  { job }: EndedJob,
+  lastStep: number,
+  start: CheckpointRecord | null,
+): Promise<DiagnosisRequest['replay']> {
+  const recorded = await recordedLosses(context, job.id, lastStep);
   return { checkpoint: start && (await bytesOf(context, start)), recorded };
 }
 

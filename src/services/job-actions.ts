@@ -3,7 +3,7 @@ import { notFound, ProblemError } from '../errors.ts';
 import type { JobRecord, Store } from '../store/store.ts';
 import { allowedActions, isTerminal, type JobAction, jobStates, judgeAction, namesOf } from '../training/states.ts';
 import type { JobFeed } from './feed.ts';
-import { applyEvent, changeTo, isSuspended, stateOf } from './job-transitions.ts';
+import { acceptsOtherRounding, applyEvent, changeTo, isSuspended, resumeReason, stateOf } from './job-transitions.ts';
 import type { Models } from './models.ts';
 import type { Scheduler } from './scheduler.ts';
 
@@ -15,21 +15,32 @@ export interface ActionContext {
   readonly now: () => number;
 }
 
+export interface ActionOptions {
+  /** Of `resume`: the job may go on on a machine that rounds otherwise, to other bits. */
+  readonly acceptOtherRounding?: boolean | undefined;
+}
+
 /**
  * Carries out an action, or finds it fulfilled already.
  * @throws {ProblemError} `not_found`, or `wrong_state` with what can be done instead
  */
-export async function actOn(context: ActionContext, id: string, action: JobAction): Promise<void> {
+export async function actOn(
+  context: ActionContext,
+  id: string,
+  action: JobAction,
+  { acceptOtherRounding = false }: ActionOptions = {},
+): Promise<void> {
+  const reason = action === 'resume' ? resumeReason(acceptOtherRounding) : action;
   for (;;) {
     const job = await requireJob(context.store, id);
     const verdict = judgeAction(stateOf(job), action);
-    if (verdict.kind === 'settled') return confirm(context, job, action);
+    if (verdict.kind === 'settled') return confirm(context, job, action, acceptOtherRounding ? reason : null);
     if (verdict.kind === 'refused') throw wrongState(job, verdict.detail);
     const isRunning = stateOf(job) === 'running' || stateOf(job) === 'pausing';
     const change =
       action === 'stop' && isRunning
         ? stopRunning(job, context.now())
-        : changeTo(job, verdict.to, await moveOf(context, job, action));
+        : changeTo(job, verdict.to, await moveOf(context, job, action, reason));
     const changed = await context.store.jobs.change(change);
     if (changed === undefined) continue;
     await follow(context, changed, action);
@@ -38,10 +49,19 @@ export async function actOn(context: ActionContext, id: string, action: JobActio
 }
 
 /**
- * What is fulfilled already is passed on once more: the answer to the first request may be lost because the storage
+ * What is fulfilled already is passed on once more, and what it allows besides is kept: the answer to the first request may be lost because the storage
  * failed after it had kept the wish. A job that rests for want of room is paused from now on.
  */
-async function confirm(context: ActionContext, job: JobRecord, action: JobAction): Promise<void> {
+async function confirm(
+  context: ActionContext,
+  job: JobRecord,
+  action: JobAction,
+  accepted: string | null,
+): Promise<void> {
+  if (accepted !== null && !(await acceptsOtherRounding(context.store, job.id))) {
+    const to = { state: job.state, reason: accepted, queue: 'keep' } as const;
+    await context.store.jobs.change({ id: job.id, at: context.now(), from: [job.state], to });
+  }
   if (action === 'pause' && stateOf(job) === 'paused' && (await isSuspended(context.store, job.id))) {
     await context.store.jobs.change(changeTo(job, 'paused', { at: context.now(), reason: action }));
   }
@@ -62,12 +82,13 @@ function stopRunning(job: JobRecord, at: number) {
   };
 }
 
-async function moveOf({ models, now }: ActionContext, job: JobRecord, action: JobAction) {
-  const reason = action === 'stop' ? 'stopped' : action;
-  if (action !== 'stop') return { at: now(), reason };
+async function moveOf({ models, now }: ActionContext, job: JobRecord, action: JobAction, reason: string) {
+  // Why it rests is over, whatever comes now.
+  if (action !== 'stop') return { at: now(), reason, set: { error: null } };
   // A paused job has no worker: its last checkpoint is the model.
   const { model } = await models.of(job.id);
-  return { at: now(), reason, set: { stop_reason: reason, parameters_sha256: model.parameters_sha256 } };
+  const set = { stop_reason: 'stopped', parameters_sha256: model.parameters_sha256, error: null };
+  return { at: now(), reason: 'stopped', set };
 }
 
 async function follow(

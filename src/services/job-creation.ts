@@ -30,8 +30,9 @@ import {
 import { type AdmissionSources, admit } from './job-admission.ts';
 import { lintJob } from './job-lint.ts';
 import type { AdmittedJob, KeptRequest } from './job-request.ts';
+import { resumeReason } from './job-transitions.ts';
 import { urlsOf, viewOf } from './job-view.ts';
-import { runDigest } from './run-digest.ts';
+import { roundingsHere, runDigest } from './run-digest.ts';
 
 export interface CreationContext extends AdmissionSources {
   readonly store: Store;
@@ -54,6 +55,7 @@ const queuedEvent: NewEvent = { type: 'state', data: { state: 'queued', reason: 
 const reusable: Reuse = {
   ended: namesOf(stopReasons).filter((name) => stopReasons[name].repeats && stopReasons[name].state === 'succeeded'),
   active: ['queued', 'running'] satisfies JobState[],
+  diverted_by: [resumeReason(true)],
 };
 
 /** @throws {ProblemError} of admission, `idempotency_key_reused`, `already_exists` for a taken external_id, `too_many_requests` */
@@ -190,6 +192,7 @@ async function recordOf({ store, now }: CreationContext, admitted: AdmittedJob):
     metadata: admitted.metadata,
     priority: admitted.priority,
     run_sha256: runDigest(definition, plan, request),
+    roundings: roundingsHere(request),
     created_at: now(),
   };
 }

@@ -1,11 +1,13 @@
 /** One attempt at a job: from the claim to the end of its run in the pool, with everything that has to be kept on the way. */
+import { isDeepStrictEqual } from 'node:util';
 import type { NetworkDefinition } from '../engine/definition.ts';
 import { plan } from '../engine/plan.ts';
 import type { JobChange, JobProgress, JobRecord, NewEvent, PointChunk, Store } from '../store/store.ts';
 import { checkpointKey } from '../store/store.ts';
 import type { RunHandle, RunOutcome, TrainingPool } from '../training/pool.ts';
 import type { CheckpointReport, Progress } from '../training/protocol.ts';
-import type { Best, Cursor, LearningRateChange, RunNote } from '../training/request.ts';
+import type { Best, Cursor, LearningRateChange, RoundingSpan, RunNote } from '../training/request.ts';
+import { roundingsUpTo } from '../training/rounding.ts';
 import type { JobAction } from '../training/states.ts';
 import type { JobFeed } from './feed.ts';
 import { storedChunks } from './history-levels.ts';
@@ -13,10 +15,18 @@ import { HistoryTail } from './history-tail.ts';
 import type { KeptRequest } from './job-request.ts';
 import { applyEvent, stateOf } from './job-transitions.ts';
 import { frameChunks, framesUpTo } from './layer-frames.ts';
-import { effectiveChanges, effectOf, stepsOfPending, withEffect } from './learning-rate-changes.ts';
+import {
+  effectiveChanges,
+  effectOf,
+  nameOf,
+  roundingsOf,
+  stepsOfPending,
+  withEffect,
+} from './learning-rate-changes.ts';
 import { droppedSteps } from './retention.ts';
+import { roundingsHere } from './run-digest.ts';
 import { warningsUpTo, wireWarning, withWarnings } from './run-warnings.ts';
-import { afterCrash, type Crashed, settlement } from './settlement.ts';
+import { afterCrash, type Crashed, type Settlement, settlement } from './settlement.ts';
 import { Thresholds } from './webhooks/thresholds.ts';
 import { type WireSeries, wireBest, wireSeries } from './wire-values.ts';
 
@@ -57,11 +67,13 @@ export class JobRun {
   #thresholds = new Thresholds([]);
   /** Number of the newest change of the learning rate that the worker knows. */
   #passedRate = 0;
+  #roundings: readonly RoundingSpan[];
   /** Changes that the worker has not named the step of. */
   readonly #unansweredRates: number[] = [];
 
   constructor(job: JobRecord, every_epochs: number | undefined, context: RunContext) {
     this.job = job;
+    this.#roundings = roundingsOf(job);
     this.#every = every_epochs;
     this.#context = context;
   }
@@ -75,6 +87,7 @@ export class JobRun {
   /** Runs to the end of this attempt and settles it. Rejects only when the storage fails. */
   async carryOut(): Promise<void> {
     const { bytes, step } = await this.#newestCheckpoint();
+    await this.#settleRoundings(step);
     const changes = await this.#settleLearningRates(step);
     this.#thresholds = new Thresholds(await this.#context.store.webhooks.list(this.job.id));
     const handle = await this.#context.start(this.job, this, bytes, changes);
@@ -89,6 +102,10 @@ export class JobRun {
       throw error;
     }
     await this.#settle(await handle.finished);
+  }
+
+  get #named() {
+    return { ...this.job, roundings: this.#roundings };
   }
 
   /** What a client asked for before this attempt could hear it, or before the service was restarted. */
@@ -112,12 +129,34 @@ export class JobRun {
     }
   }
 
+  /** What was to come behind the checkpoint is forgotten: a run at its beginning rounds as this machine does. */
+  async #settleRoundings(step: number): Promise<void> {
+    const known = roundingsOf(this.job);
+    const kept = step === 0 ? roundingsHere(this.job.request as KeptRequest) : roundingsUpTo(known, step);
+    if (!isDeepStrictEqual(kept, known)) await this.#keepRoundings(kept, []);
+  }
+
+  /** With other rounding it is another run, and its name says so before anybody sees what was trained. */
+  async #keepRoundings(roundings: readonly RoundingSpan[], events: readonly NewEvent[]): Promise<void> {
+    this.#roundings = roundings;
+    const records = await this.#context.store.jobs.learningRates(this.job.id);
+    await this.#keep({ set: { roundings, run_sha256: nameOf(this.#named, records) }, events });
+  }
+
+  async #keepRoundingChanges(notes: Progress['notes']): Promise<void> {
+    for (const note of notes) {
+      if (note.type !== 'rounding_changed') continue;
+      const { type, roundings, ...data } = note;
+      await this.#keepRoundings(roundings, [{ type, data }]);
+    }
+  }
+
   /** What waited for this attempt takes effect with its first step. */
   async #settleLearningRates(step: number): Promise<LearningRateChange[]> {
     const records = await this.#context.store.jobs.learningRates(this.job.id);
     this.#passedRate = records.at(-1)?.number ?? 0;
     const effects = stepsOfPending(records, step);
-    if (effects.length > 0) await this.#keep(effectOf(this.job, records, effects));
+    if (effects.length > 0) await this.#keep(effectOf(this.#named, records, effects));
     return effectiveChanges(withEffect(records, effects));
   }
 
@@ -129,7 +168,7 @@ export class JobRun {
     });
     if (effects.length === 0) return;
     const records = await this.#context.store.jobs.learningRates(this.job.id);
-    await this.#keep(effectOf(this.job, records, effects));
+    await this.#keep(effectOf(this.#named, records, effects));
   }
 
   async #newestCheckpoint(): Promise<{ readonly bytes: Uint8Array | null; readonly step: number }> {
@@ -141,9 +180,10 @@ export class JobRun {
   }
 
   onProgress = async (progress: Progress): Promise<void> => {
+    await this.#keepRoundingChanges(progress.notes);
     await this.#keepLearningRates(progress.notes);
     this.tail.add(progress);
-    const notes = progress.notes.filter(({ type }) => type !== 'learning_rate_changed');
+    const notes = progress.notes.filter(({ type }) => !keptAtOnce.has(type));
     this.#notes.push(...notes.map(eventOf));
     this.#notes.push(...this.#thresholds.reachedIn(progress.epochs));
     this.live = liveProgress(progress, this.live ?? this.job);
@@ -192,7 +232,8 @@ export class JobRun {
     if (outcome.kind === 'undelivered') throw outcome.error;
     if (outcome.kind === 'error' && outcome.error.code === 'checkpoint_damaged') return this.#fallBack();
     const { store, now, feed } = this.#context;
-    const settled = outcome.kind === 'crashed' ? await this.#crash(outcome) : settlement(outcome, modelOf(this.job));
+    const settled: Settlement =
+      outcome.kind === 'crashed' ? await this.#crash(outcome) : settlement(outcome, modelOf(this.job));
     // What was measured after the last checkpoint is kept only when the run has ended; else it is going to be measured again.
     const isEnd = outcome.kind === 'succeeded' || outcome.kind === 'failed';
     await applyEvent(store, this.job, settled.event, {
@@ -200,7 +241,7 @@ export class JobRun {
       reason: settled.reason,
       set: { ...(isEnd ? this.live : {}), ...settled.set },
       points: isEnd ? this.#points() : [],
-      events: isEnd ? this.#notes : [],
+      events: [...(isEnd ? this.#notes : []), ...(settled.events ?? [])],
     });
     feed.signal(this.job.id, 'events');
   }
@@ -224,6 +265,9 @@ export class JobRun {
     feed.signal(this.job.id, 'events');
   }
 }
+
+/** Notes that change the name of the run. */
+const keptAtOnce: ReadonlySet<RunNote['type']> = new Set(['learning_rate_changed', 'rounding_changed']);
 
 function eventOf(note: RunNote): NewEvent {
   const { type, ...data } = note.type === 'warning' ? wireWarning(note) : note;

@@ -27,6 +27,18 @@ export async function isSuspended(store: Pick<Store, 'jobs'>, id: string): Promi
   return last?.reason === suspendedReason && before.state === 'running';
 }
 
+/** Why a job rests that this machine would go on with to other bits. */
+export const heldReason = 'other_rounding';
+const acceptedReason = 'other_rounding_accepted';
+
+/** The reason of a transition by which a client resumes a job. */
+export const resumeReason = (acceptOtherRounding: boolean): string => (acceptOtherRounding ? acceptedReason : 'resume');
+
+/** Whether a client has said that the job may go on with other rounding; once is enough. */
+export async function acceptsOtherRounding(store: Pick<Store, 'jobs'>, id: string): Promise<boolean> {
+  return (await store.jobs.transitions(id)).some(({ reason }) => reason === acceptedReason);
+}
+
 /** What a cancelled job shows, whatever its worker had reported by then. */
 const cancelledOutcome = { stop_reason: 'cancelled', error: null } as const;
 

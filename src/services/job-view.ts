@@ -6,6 +6,7 @@ import { allowedActions, isTerminal } from '../training/states.ts';
 import type { KeptRequest } from './job-request.ts';
 import type { LiveProgress } from './job-run.ts';
 import { stateOf } from './job-transitions.ts';
+import { roundingsOf } from './learning-rate-changes.ts';
 
 const timeOf = (milliseconds: number | null): string | null =>
   milliseconds === null ? null : toTimestamp(milliseconds);
@@ -90,6 +91,9 @@ export function viewOf(job: JobRecord, { transitions, changes, live, now }: Surr
       first_step,
       requested_at: toTimestamp(requested_at),
     })),
+    rounding_changes: roundingsOf(job)
+      .slice(1)
+      .map((span) => ({ ...span })),
     transitions: transitions.map(({ state, at, reason }) => ({
       state: stateOf({ state }),
       at: toTimestamp(at),

@@ -33,13 +33,13 @@ import { applyFix } from './forks.ts';
 import { readHistory } from './history.ts';
 import { type Housekeeping, startHousekeeping } from './housekeeping.ts';
 import type { CreatedAnswer } from './idempotency.ts';
-import { actOn, removeJob, requireJob } from './job-actions.ts';
+import { type ActionOptions, actOn, removeJob, requireJob } from './job-actions.ts';
 import { type CreationOptions, createJob, putJob } from './job-creation.ts';
 import { patchJob } from './job-patch.ts';
 import { previewJob } from './job-preview.ts';
 import { type KeptRequest, runRequest } from './job-request.ts';
 import { type DatasetSource, readArrays } from './job-sources.ts';
-import { stateOf } from './job-transitions.ts';
+import { acceptsOtherRounding, stateOf } from './job-transitions.ts';
 import { summaryOf, urlsOf, viewOf } from './job-view.ts';
 import { readLayers } from './layer-frames.ts';
 import type { Log } from './log.ts';
@@ -80,7 +80,7 @@ export interface Jobs {
   put(external_id: string, input: JobInput): Promise<CreatedAnswer>;
   get(id: string): Promise<JobView>;
   list(query: JobListQuery): Promise<WirePage<JobSummary>>;
-  act(id: string, action: JobAction): Promise<JobView>;
+  act(id: string, action: JobAction, options?: ActionOptions): Promise<JobView>;
   /** Changes labels and learning rate. */
   patch(id: string, patch: JobPatch): Promise<JobView>;
   remove(id: string): Promise<void>;
@@ -147,7 +147,8 @@ export function createJobs(given: JobsContext): Jobs {
   ): Promise<RunHandle> {
     const arrays = await readArrays(store, datasets, job);
     const request = runRequest(job.network as NetworkDefinition, job.request as KeptRequest, arrays, changes);
-    return pool.run(request, handlers, checkpoint);
+    const accept_other_rounding = checkpoint !== null && (await acceptsOtherRounding(store, job.id));
+    return pool.run({ ...request, accept_other_rounding }, handlers, checkpoint);
   }
 
   async function view(id: string): Promise<JobView> {
@@ -193,8 +194,8 @@ export function createJobs(given: JobsContext): Jobs {
       });
       return { data: page.data.map((job) => summaryOf(job, live(job.id), now())), has_more: page.has_more };
     },
-    async act(id, action) {
-      await actOn(context, id, action);
+    async act(id, action, options) {
+      await actOn(context, id, action, options);
       return view(id);
     },
     async patch(id, patch) {

@@ -2,9 +2,9 @@
 import type { NetworkDefinition } from '../engine/definition.ts';
 import { plan } from '../engine/plan.ts';
 import type { EffectiveRate, JobRecord, LearningRateRecord, NewEvent } from '../store/store.ts';
-import type { LearningRateChange } from '../training/request.ts';
+import type { LearningRateChange, RoundingSpan } from '../training/request.ts';
 import type { KeptRequest } from './job-request.ts';
-import { runDigest } from './run-digest.ts';
+import { roundingsHere, runDigest } from './run-digest.ts';
 
 const isEffective = (record: LearningRateRecord): record is LearningRateRecord & { first_step: number } =>
   record.first_step !== null;
@@ -35,15 +35,27 @@ export function withEffect(
   return records.map((record) => ({ ...record, first_step: steps.get(record.number) ?? record.first_step }));
 }
 
-/** What is written when changes take effect: their steps, the events that say so, and the name that the run has from then on. */
-export function effectOf(job: JobRecord, records: readonly LearningRateRecord[], effects: readonly EffectiveRate[]) {
+/** A job, of which all but the changes under way is known. */
+export type Named = Pick<JobRecord, 'network' | 'request' | 'roundings'>;
+
+/** The name of a job's run, with what has been changed under way. */
+export function nameOf(job: Named, records: readonly LearningRateRecord[]): string {
   const definition = job.network as NetworkDefinition;
-  const after = withEffect(records, effects);
   const request = job.request as KeptRequest;
+  return runDigest(definition, plan(definition), request, effectiveChanges(records), roundingsOf(job));
+}
+
+/** How the steps of a job round their multiply-adds, as far as it has come. */
+export function roundingsOf({ roundings, request }: Pick<Named, 'roundings' | 'request'>): readonly RoundingSpan[] {
+  return (roundings as readonly RoundingSpan[] | null) ?? roundingsHere(request as KeptRequest);
+}
+
+/** What is written when changes take effect: their steps, the events that say so, and the name that the run has from then on. */
+export function effectOf(job: Named, records: readonly LearningRateRecord[], effects: readonly EffectiveRate[]) {
+  const after = withEffect(records, effects);
   const events = effects.map(({ number, first_step }): NewEvent => {
     const learning_rate = records.find((record) => record.number === number)?.learning_rate;
     return { type: 'learning_rate_changed', data: { step: first_step, learning_rate } };
   });
-  const run_sha256 = runDigest(definition, plan(definition), request, effectiveChanges(after));
-  return { effective_rates: effects, events, set: { run_sha256 } };
+  return { effective_rates: effects, events, set: { run_sha256: nameOf(job, after) } };
 }

@@ -3,6 +3,7 @@ import type { Limits } from '../config.ts';
 import type { Plan } from '../engine/backend.ts';
 import type { NetworkDefinition } from '../engine/definition.ts';
 import { plan } from '../engine/plan.ts';
+import { roundsOnce } from '../engine/wasm/probe.ts';
 import { ProblemError } from '../errors.ts';
 import type { BlobInfo } from '../store/blobs.ts';
 import { type CheckpointRecord, type JobRecord, jobPrefix, type Store } from '../store/store.ts';
@@ -11,12 +12,13 @@ import type { PostMortemQuestions, QuestionName } from '../training/post-mortem/
 import type { RecordedLosses } from '../training/post-mortem/replay.ts';
 import type { PostMortems } from '../training/post-mortem/thread.ts';
 import type { DivergedError, RunRequest } from '../training/request.ts';
+import { roundingOf } from '../training/rounding.ts';
 import { isTerminal } from '../training/states.ts';
 import { requireJob, wrongState } from './job-actions.ts';
 import { type KeptRequest, runRequest } from './job-request.ts';
 import { DataGoneError, type DatasetSource, readArrays } from './job-sources.ts';
 import { stateOf } from './job-transitions.ts';
-import { effectiveChanges } from './learning-rate-changes.ts';
+import { effectiveChanges, roundingsOf } from './learning-rate-changes.ts';
 import { over } from './networks.ts';
 
 export interface PostMortemContext {
@@ -85,11 +87,23 @@ export async function arraysOf({ store, datasets }: Pick<PostMortemContext, 'sto
   }
 }
 
-/** The request as the run was given it, with every change of its learning rate. */
-export async function requestOf({ store, datasets }: PostMortemContext, { job }: EndedJob): Promise<RunRequest> {
+/**
+ * The request as the run was given it, with every change of its learning rate. A replay that begins where the run came to
+ * be rounded as it is here is exact.
+ * @param from steps behind the replay's beginning
+ */
+export async function requestOf(
+  { store, datasets }: PostMortemContext,
+  { job }: EndedJob,
+  from: number,
+): Promise<RunRequest> {
   const arrays = await arraysOf({ store, datasets }, job);
   const changes = effectiveChanges(await store.jobs.learningRates(job.id));
-  return runRequest(job.network as NetworkDefinition, job.request as KeptRequest, arrays, changes);
+  const request = runRequest(job.network as NetworkDefinition, job.request as KeptRequest, arrays, changes);
+  return {
+    ...request,
+    accept_other_rounding: roundingOf(roundingsOf(job), from + 1) === roundsOnce(request.arithmetic),
+  };
 }
 
 /** The recorded losses of the steps from `first` (1-based) to `last`, as far as there are any. */

@@ -6,26 +6,31 @@ import { initializerOf } from '../engine/plan.ts';
 import { resolveSchedules } from '../engine/schedules.ts';
 import { roundsOnce } from '../engine/wasm/probe.ts';
 import { trainingFields } from '../schemas/job.ts';
-import type { LearningRateChange } from '../training/request.ts';
+import type { LearningRateChange, RoundingSpan } from '../training/request.ts';
 import { digestOf } from './digest.ts';
 import type { KeptRequest } from './job-request.ts';
 
 /** Raised whenever the same request comes to train to other numbers. */
 const engineVersion = 2;
 
+/** How a run that begins on this machine rounds. */
+export function roundingsHere({ arithmetic }: Pick<KeptRequest, 'arithmetic'>): readonly RoundingSpan[] {
+  return [{ first_step: 1, fused: roundsOnce(arithmetic) }];
+}
+
 const chosen = ({ name, options }: { readonly name: string; readonly options: object }) => ({ name, options });
 
 /**
  * Definition, options and numbers, with every default in place, so that it does not matter whether it was written out.
  * @param changes of the learning rate that have taken effect, one for each step
- * @param fused whether this machine rounds the run's multiply-adds once
+ * @param roundings how its steps round multiply-adds: as this machine does, unless it has gone on on another one
  */
 export function runDigest(
   definition: NetworkDefinition,
   plan: Plan,
   request: KeptRequest,
   changes: readonly LearningRateChange[] = [],
-  fused: boolean = roundsOnce(request.arithmetic),
+  roundings: readonly RoundingSpan[] = roundingsHere(request),
 ): string {
   const { learning_rate_schedule: schedules, ...options } = Object.fromEntries(
     trainingFields.map((field) => [field, request[field as keyof KeptRequest]]),
@@ -38,7 +43,8 @@ export function runDigest(
     layers: definition.layers.map((layer, i) => layerOf(layer, plan.layers[i])),
     ...options,
     // On a machine that does not fuse, `fused` arithmetic trains to other numbers.
-    fused,
+    fused: roundings[0].fused,
+    rounding_changes: roundings.length === 1 ? undefined : roundings.slice(1),
     optimizer: chosen(resolveOptimizer(request.optimizer)),
     schedules: resolveSchedules(schedules).map(({ entry, ...schedule }) => schedule),
     limits: { max_runtime_seconds: request.limits.max_runtime_seconds },

@@ -1,9 +1,10 @@
 /** What the end of an attempt means for its job: the event of the table, the reason, and what the record then says. */
 import type { JudgementView } from '../schemas/judgement.ts';
-import type { JobProgress, JobRecord } from '../store/store.ts';
+import type { JobProgress, JobRecord, NewEvent } from '../store/store.ts';
 import type { RunOutcome } from '../training/pool.ts';
 import type { Cursor } from '../training/request.ts';
 import type { JobEvent } from '../training/states.ts';
+import { heldReason } from './job-transitions.ts';
 import { type Judged, wireJudgement } from './judgements.ts';
 import { wireBest, wireDivergence } from './wire-values.ts';
 
@@ -11,6 +12,8 @@ export interface Settlement {
   readonly event: JobEvent;
   readonly reason: string | null;
   readonly set: Partial<JobProgress>;
+  /** What is told besides the change of state. */
+  readonly events?: readonly NewEvent[];
 }
 
 export type Crashed = Extract<RunOutcome, { kind: 'crashed' }>;
@@ -45,6 +48,11 @@ export function settlement(outcome: Regular, model: Omit<Judged, 'target_kind'>)
       return { event: 'rest', reason: 'cancelled', set: {} };
     case 'error': {
       const { stop_reason, error } = outcome;
+      if (error.code === 'checkpoint_rounding') {
+        const { message } = error;
+        const events = [{ type: 'rounding_refused', data: { message } }];
+        return { event: 'hold', reason: heldReason, set: { error }, events };
+      }
       return { event: 'fail', reason: stop_reason, set: { stop_reason, error } };
     }
   }

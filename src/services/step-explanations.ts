@@ -35,7 +35,7 @@ export async function explainStep(
   const text = await keptAnswer(context, id, name, 'explain_step', async () => {
     refuseOverlong(context.limits, step - (start?.step ?? 0), ended, start?.step ?? 0);
     return {
-      request: await requestOf(context, ended),
+      request: await requestOf(context, ended, start?.step ?? 0),
       checkpoint: start && (await bytesOf(context, start)),
       recorded: await recordedLosses(context, id, step),
       step,

@@ -25,6 +25,7 @@ export const progressColumns: Columns<JobProgress> = {
   priority: 'plain',
   run_sha256: 'plain',
   parameters_sha256: 'plain',
+  roundings: 'json',
   backend: 'plain',
   threads: 'plain',
   crashes: 'plain',

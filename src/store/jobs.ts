@@ -40,6 +40,7 @@ export function newJob(job: NewJob, eventCount: number): JobRecord {
     priority: job.priority ?? 0,
     run_sha256: job.run_sha256 ?? null,
     parameters_sha256: null,
+    roundings: job.roundings ?? null,
     backend: job.backend ?? null,
     threads: null,
     crashes: 0,
@@ -70,12 +71,19 @@ async function insertJob(sql: Queryable, job: JobRecord): Promise<void> {
 }
 
 /** The job that makes another one of the same run needless. */
-async function equalRun(sql: Queryable, run_sha256: string, { ended, active }: Reuse): Promise<JobRecord | undefined> {
+async function equalRun(
+  sql: Queryable,
+  run_sha256: string,
+  { ended, active, diverted_by = [] }: Reuse,
+): Promise<JobRecord | undefined> {
   const p = parameters();
   const [row] = await sql.query(
     `select * from jobs where run_sha256 = ${p(run_sha256)} and (
        ${isIn('stop_reason', ended, p)}
-       or (${isIn('state', active, p)} and control is null and not ${hasPendingRate})
+       or (${isIn('state', active, p)} and control is null and not ${hasPendingRate}
+          and not exists (
+            select 1 from transitions where transitions.job_id = jobs.id and ${isIn('reason', diverted_by, p)}
+          ))
      )
      order by case when stop_reason is null then 1 else 0 end, id desc limit 1`,
     p.values,

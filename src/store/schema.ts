@@ -117,6 +117,7 @@ const migrations: readonly Migration[] = [
   { version: 5, statements: ({ integer }) => [`alter table jobs add column threads ${integer}`] },
   // Points may be float32 or one value for all: a service that knows nothing of it must not read them.
   { version: 6, statements: () => [] },
+  { version: 7, statements: ({ text }) => [`alter table jobs add column roundings ${text}`] },
 ];
 
 async function appliedVersion(sql: Queryable, { integer, tableOptions }: Dialect): Promise<number> {

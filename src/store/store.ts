@@ -137,6 +137,8 @@ export interface JobProgress {
   readonly priority: number;
   readonly run_sha256: string | null;
   readonly parameters_sha256: string | null;
+  /** How its steps round multiply-adds, from which step on; null in jobs of an older version. */
+  readonly roundings: Json;
   readonly backend: string | null;
   /** The most threads that have carried out one step together. */
   readonly threads: number | null;
@@ -177,7 +179,7 @@ export interface NewJob
         JobRecord,
         'network_id' | 'dataset_id' | 'external_id' | 'data_key' | 'epochs' | 'steps' | 'warnings' | 'metadata'
       > &
-        Pick<JobRecord, 'priority' | 'run_sha256' | 'backend'>
+        Pick<JobRecord, 'priority' | 'run_sha256' | 'roundings' | 'backend'>
     > {}
 
 export interface JobCreation {
@@ -200,6 +202,8 @@ export interface Reuse {
   readonly ended: readonly string[];
   /** Else the states in which it may be, unless a client has asked it to stop or to change its learning rate. */
   readonly active: readonly string[];
+  /** Reasons of a transition after which a job that has not ended may come to be another run. */
+  readonly diverted_by?: readonly string[] | undefined;
 }
 
 export type JobCreated =

@@ -16,7 +16,7 @@ import type { ArithmeticMode, Precision } from '../engine/definition.ts';
 import type { PlateauState } from '../engine/schedules.ts';
 import { floatsFromBytes, littleEndianBytes, parametersSha256 } from './bytes.ts';
 import type { Preprocessing } from './preprocessing.ts';
-import type { Best, FlatParameters, LearningRateChange, RunResult } from './request.ts';
+import type { Best, FlatParameters, LearningRateChange, RoundingSpan, RunResult } from './request.ts';
 import type { TargetKind } from './target-kind.ts';
 import type { WarningState } from './warning-watch.ts';
 
@@ -25,7 +25,11 @@ const version = 1;
 const preambleBytes = magic.length + 8;
 const digestBytes = 32;
 
-export type CheckpointFault = 'checkpoint_damaged' | 'checkpoint_version' | 'checkpoint_mismatch';
+export type CheckpointFault =
+  | 'checkpoint_damaged'
+  | 'checkpoint_version'
+  | 'checkpoint_mismatch'
+  | 'checkpoint_rounding';
 
 export class CheckpointError extends Error {
   readonly code: CheckpointFault;
@@ -59,6 +63,8 @@ export interface CheckpointCursor {
   /** One state per schedule; only those that monitor a value change theirs. */
   readonly plateaus: readonly PlateauState[];
   readonly learning_rate_changes: readonly LearningRateChange[];
+  /** How the steps behind it were rounded, where not all were as `fused` says. */
+  readonly roundings?: readonly RoundingSpan[] | undefined;
   /** Absent where nothing is watched. */
   readonly warnings?: WarningState | undefined;
   /** Set when the saved step was the run's last. */
@@ -68,7 +74,7 @@ export interface CheckpointCursor {
 export interface Checkpoint {
   readonly precision: Precision;
   readonly arithmetic: ArithmeticMode;
-  /** Whether the steps behind it rounded multiply-adds once: with other rounding the rest would have other bits. */
+  /** Whether the last step behind it rounded multiply-adds once: with other rounding the rest would have other bits. */
   readonly fused: boolean;
   readonly cursor: CheckpointCursor;
   readonly preprocessing: Preprocessing;
@@ -212,29 +218,20 @@ export function modelOf({ cursor, state, best, preprocessing, target_kind }: Che
 }
 
 /** What a checkpoint must have in common with the run that goes on from it. */
-export type RunFingerprint = Pick<Checkpoint, 'arithmetic' | 'fused' | 'state'>;
+export type RunShape = Pick<Checkpoint, 'arithmetic' | 'state'>;
 
 /**
- * Refuses a checkpoint that does not fit a run, or from which the run would go on to other bits.
+ * Refuses a checkpoint that does not fit a run.
  * @throws {CheckpointError} `checkpoint_mismatch`
  */
-export function requireMatch(checkpoint: RunFingerprint, run: RunFingerprint): void {
+export function requireMatch(checkpoint: RunShape, run: RunShape): void {
   const [found, wanted] = [shapeOf(checkpoint), shapeOf(run)];
   if (found !== wanted) {
     throw new CheckpointError('checkpoint_mismatch', `the checkpoint holds ${found}; the run needs ${wanted}`);
   }
-  if (checkpoint.fused !== run.fused) {
-    const rounding = (fused: boolean) => (fused ? 'once (fused)' : 'twice');
-    throw new CheckpointError(
-      'checkpoint_mismatch',
-      `the checkpoint was written by a machine that rounds a multiply-add ${rounding(checkpoint.fused)}, this one rounds ` +
-        `it ${rounding(run.fused)}, so the run would not end with the bits that were promised; start a new job from its ` +
-        'parameters instead. With `"arithmetic": "strict"` a run can go on on any machine',
-    );
-  }
 }
 
-function shapeOf({ arithmetic, state: { parameters, statistics, slots, scalars } }: RunFingerprint): string {
+function shapeOf({ arithmetic, state: { parameters, statistics, slots, scalars } }: RunShape): string {
   const type = parameters instanceof Float32Array ? 'float32' : 'float64';
   const sizes = `${parameters.length} parameters, ${statistics.length} statistics`;
   return `${type} ${arithmetic}, ${sizes}, ${slots.length} moments, ${scalars.length} scalars`;

@@ -81,8 +81,16 @@ export interface RunRequest {
    * order of their steps. A run that goes on from a checkpoint needs those that came after it.
    */
   readonly learning_rate_changes?: readonly LearningRateChange[] | undefined;
+  /** Goes on from a checkpoint whose steps rounded otherwise than this machine; the rest then has other bits. */
+  readonly accept_other_rounding?: boolean | undefined;
   /** Looks at the layers at sampled steps. Nothing of the numbers depends on it. */
   readonly statistics?: boolean | undefined;
+}
+
+/** From this step (1-based) on, multiply-adds are rounded once (`fused`) or twice. */
+export interface RoundingSpan {
+  readonly first_step: number;
+  readonly fused: boolean;
 }
 
 /** From this step (1-based) on, the schedules start from this rate instead of the optimizer's. */
@@ -153,6 +161,13 @@ export type RunNote =
   | { readonly type: 'backend_chosen'; readonly name: Backend['name']; readonly reason: string }
   /** So many threads carried out a step together, for the first time in this attempt; `step` is the newest one. */
   | { readonly type: 'threads_used'; readonly step: number; readonly threads: number }
+  /** `roundings`: of the whole run, this change included. */
+  | {
+      readonly type: 'rounding_changed';
+      readonly step: number;
+      readonly fused: boolean;
+      readonly roundings: readonly RoundingSpan[];
+    }
   | { readonly type: 'learning_rate_changed'; readonly step: number; readonly learning_rate: number }
   | { readonly type: 'learning_rate_reduced'; readonly step: number; readonly epoch: number; readonly factor: number }
   | { readonly type: 'diverged'; readonly step: number; readonly epoch: number; readonly message: string };

@@ -19,12 +19,14 @@ import type {
   DivergedError,
   EpochPoints,
   FlatParameters,
+  RoundingSpan,
   RunNote,
   RunRequest,
   RunResult,
   StepPoints,
   TestReport,
 } from './request.ts';
+import { goOnRounding, roundingsUpTo } from './rounding.ts';
 import { StepSampler } from './step-sampler.ts';
 import { WarningWatch } from './warning-watch.ts';
 
@@ -68,12 +70,14 @@ export class Run {
   #epochLossSum = 0;
   #bestModel: FlatParameters | null = null;
   #end: NaturalEnd | null = null;
+  #roundings: readonly RoundingSpan[];
   /** Where a divergence is replayed from. */
   #lastCheckpoint: Checkpoint;
 
   /**
    * @param checkpoint goes on from here; the request must be the one that it was made for
-   * @throws {CheckpointError} `checkpoint_mismatch` when the checkpoint is of another network, optimizer, arithmetic or rounding
+   * @throws {CheckpointError} `checkpoint_mismatch` when the checkpoint is of another network, optimizer or arithmetic,
+   *   `checkpoint_rounding` when this machine rounds otherwise and that has not been accepted
    * @throws {RangeError} when the request is not valid
    */
   constructor(request: RunRequest, checkpoint: Checkpoint | null, create: CreateBackend = createBackend) {
@@ -88,6 +92,7 @@ export class Run {
     const initial = request.initial_parameters ?? initialParameters(this.plan, request.network, request.seed);
     const { backend, reason } = create(this.plan, request, this.#prepared.data, initial);
     this.#backend = backend;
+    this.#roundings = [{ first_step: 1, fused: backend.fused }];
     this.#sampler = request.statistics
       ? new StepSampler(this.plan, request, this.#prepared.data, this.cursor.steps)
       : null;
@@ -126,6 +131,14 @@ export class Run {
   /** What the next step is going to train on. */
   get next(): DivergencePlace {
     return this.#placeOfNextStep(this.#rates.next(this.#step, 1).each[0]);
+  }
+
+  /** What is to be told where the next step rounds otherwise than the one before it did; null elsewhere. */
+  get roundingChange(): RunNote | null {
+    const roundings = this.#roundings;
+    const { first_step, fused } = roundings.at(-1)!;
+    if (roundings.length === 1 || first_step !== this.#step + 1) return null;
+    return { type: 'rounding_changed', step: first_step, fused, roundings };
   }
 
   /** Samples behind the given step, counted from the start of the run. */
@@ -180,10 +193,11 @@ export class Run {
   }
 
   checkpoint(): Checkpoint {
+    const roundings = roundingsUpTo(this.#roundings, this.#step);
     this.#lastCheckpoint = {
       precision: this.plan.precision,
       arithmetic: this.#request.arithmetic,
-      fused: this.#backend.fused,
+      fused: roundings.at(-1)?.fused ?? this.#backend.fused,
       cursor: {
         epoch: this.#epoch,
         step: this.#step,
@@ -193,6 +207,7 @@ export class Run {
         monitor: this.#monitor.state,
         plateaus: this.#rates.plateaus,
         learning_rate_changes: this.#rates.changes,
+        roundings: roundings.length > 1 ? roundings : undefined,
         warnings: this.#warnings?.state,
         stop_reason: this.#end === null || this.#end.stop_reason === 'diverged' ? null : this.#end.stop_reason,
       },
@@ -225,8 +240,9 @@ export class Run {
 
   #resume(checkpoint: Checkpoint): void {
     const { cursor } = checkpoint;
-    const { fused } = this.#backend;
-    requireMatch(checkpoint, { arithmetic: this.#request.arithmetic, fused, state: this.#backend.state() });
+    const { arithmetic, accept_other_rounding: accepted = false } = this.#request;
+    requireMatch(checkpoint, { arithmetic, state: this.#backend.state() });
+    this.#roundings = goOnRounding(checkpoint, this.#backend.fused, accepted);
     this.#backend.restore(checkpoint.state);
     this.#epoch = cursor.epoch;
     this.#step = cursor.step;

@@ -54,6 +54,8 @@ export class Session {
     this.#link = link;
     this.#run = new Run(request, checkpoint === null ? null : decodeCheckpoint(checkpoint), create);
     this.#buffer.note({ type: 'backend_chosen', ...this.#run.backend });
+    const { roundingChange } = this.#run;
+    if (roundingChange !== null) this.#buffer.note(roundingChange);
     this.#reportedAt = link.now();
     this.#savedAt = link.now();
     this.#reportedStep = this.#run.cursor.step;

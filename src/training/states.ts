@@ -36,6 +36,7 @@ export const jobEvents = {
   release: 'The service is shutting down; the job is saved and goes on after the next start.',
   suspend: 'The disk is full; the job rests at its last checkpoint until there is room.',
   recover: 'There is room again; the job that had to rest goes on.',
+  hold: 'This machine rounds otherwise than the one that saved the job; the job rests until a client resumes it.',
 } as const satisfies Record<string, string>;
 
 export type JobEvent = keyof typeof jobEvents;
@@ -58,6 +59,7 @@ export const jobTransitions = {
     crash: 'queued',
     release: 'queued',
     suspend: 'paused',
+    hold: 'paused',
   },
   pausing: {
     cancel: 'cancelling',
@@ -67,6 +69,7 @@ export const jobTransitions = {
     crash: 'paused',
     release: 'paused',
     suspend: 'paused',
+    hold: 'paused',
   },
   paused: { resume: 'queued', stop: 'succeeded', cancel: 'cancelling', recover: 'queued' },
   cancelling: {
@@ -76,6 +79,7 @@ export const jobTransitions = {
     crash: 'cancelled',
     release: 'cancelled',
     suspend: 'cancelled',
+    hold: 'cancelled',
   },
   succeeded: {},
   failed: {},

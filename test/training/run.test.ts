@@ -292,15 +292,6 @@ describe('a checkpoint', () => {
   });
 });
 
-test('a checkpoint is refused, with the reason and a way out, where multiply-adds round otherwise', () => {
-  const request = smallRequest({ arithmetic: 'fused' });
-  const checkpoint = new Run(request, null).checkpoint();
-  expect(() => new Run(request, checkpoint)).not.toThrow();
-  expect(() => new Run(request, { ...checkpoint, fused: !checkpoint.fused })).toThrow(
-    expect.objectContaining({ code: 'checkpoint_mismatch', message: expect.stringContaining('start a new job') }),
-  );
-});
-
 describe('early stopping', () => {
   const stopping = { monitor: 'loss', patience: 3, min_delta: 0, restore_best: false };
   /** A run whose batch losses are these, one step an epoch. */

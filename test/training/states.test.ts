@@ -40,6 +40,7 @@ describe('job states', () => {
       'running -crash-> queued',
       'running -release-> queued',
       'running -suspend-> paused',
+      'running -hold-> paused',
       'pausing -cancel-> cancelling',
       'pausing -rest-> paused',
       'pausing -succeed-> succeeded',
@@ -47,6 +48,7 @@ describe('job states', () => {
       'pausing -crash-> paused',
       'pausing -release-> paused',
       'pausing -suspend-> paused',
+      'pausing -hold-> paused',
       'paused -resume-> queued',
       'paused -stop-> succeeded',
       'paused -cancel-> cancelling',
@@ -57,6 +59,7 @@ describe('job states', () => {
       'cancelling -crash-> cancelled',
       'cancelling -release-> cancelled',
       'cancelling -suspend-> cancelled',
+      'cancelling -hold-> cancelled',
     ]);
   });
 
@@ -74,7 +77,7 @@ describe('job states', () => {
 
   test('a worker that ends in any way finds a transition in every state that has a worker', () => {
     for (const state of ['running', 'pausing', 'cancelling'] as const) {
-      for (const event of ['succeed', 'fail', 'crash', 'release', 'suspend'] as const) {
+      for (const event of ['succeed', 'fail', 'crash', 'release', 'suspend', 'hold'] as const) {
         expect(nextState(state, event), `${state} ${event}`).not.toBeNull();
       }
     }

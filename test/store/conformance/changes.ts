@@ -35,6 +35,7 @@ export function changesConform(fixture: Fixture): void {
       priority: -5,
       run_sha256: 'run',
       parameters_sha256: 'parameters',
+      roundings: [{ first_step: 1, fused: true }],
       backend: 'reference',
       threads: 2,
       crashes: 2,

@@ -121,7 +121,7 @@ export function jobsConform(fixture: Fixture): void {
 
   it('prefers an equal run that has ended, and passes over one that ends otherwise or is asked to', async () => {
     const { jobs } = fixture.store;
-    const reuse = { ended: ['completed'], active: ['queued'] };
+    const reuse = { ended: ['completed'], active: ['queued'], diverted_by: ['other_way'] };
     const found = async () => {
       const answer = await jobs.create({ job: job({ run_sha256: 'run' }), reuse, max_waiting: 0 });
       return answer.outcome === 'run_exists' ? answer.record.id : answer.outcome;
@@ -143,7 +143,8 @@ export function jobsConform(fixture: Fixture): void {
     expect(await found()).toBe(ended.id);
     await jobs.delete(ended.id, ['succeeded']);
     expect(await found()).toBe(waiting.id);
-    await jobs.delete(waiting.id, ['queued']);
+    const diverted = { state: 'queued', reason: 'other_way', queue: 'keep' } as const;
+    await jobs.change({ id: waiting.id, at: noon, to: diverted });
     expect(await found()).toBe('queue_full');
   });
 
