@@ -18,9 +18,9 @@ const [json, markdown] = ['application/json', 'text/markdown'] as const;
 
 /** The documented answers are what the service answers. */
 const documented = createGradients(defaultLimits);
-const explainSeed = gradientsInput.parse(gradientExamples.explain.seed);
-const checked = documented.check(gradientCheckInput.parse(gradientExamples.check.seed));
-const audited = await documented.audit(gradientAuditInput.parse(gradientExamples.audit.seed));
+const explainSeed = () => gradientsInput.parse(gradientExamples.explain.seed);
+const checkSeed = () => gradientCheckInput.parse(gradientExamples.check.seed);
+const auditSeed = () => gradientAuditInput.parse(gradientExamples.audit.seed);
 const tested = { activation: 'sigmoid', loss: 'binary_cross_entropy', relative_error: 2.1e-11, kinks: 0, passed: true };
 
 export const gradientRoutes: Routes = async (app, { services }) => {
@@ -36,12 +36,12 @@ export const gradientRoutes: Routes = async (app, { services }) => {
         body: gradientsInput,
         examples: gradientExamples.explain,
         response: { 200: gradientsView },
-        responseDocs: {
+        responseDocs: async () => ({
           200: {
-            examples: { seed: documented.explain(explainSeed) },
-            media: { [markdown]: documented.derive(explainSeed) },
+            examples: { seed: documented.explain(explainSeed()) },
+            media: { [markdown]: documented.derive(explainSeed()) },
           },
-        },
+        }),
         errors: ['limit_exceeded', 'not_acceptable'],
       },
     },
@@ -64,7 +64,7 @@ export const gradientRoutes: Routes = async (app, { services }) => {
         body: gradientCheckInput,
         examples: gradientExamples.check,
         response: { 200: gradientCheckView },
-        responseDocs: { 200: { examples: { seed: checked } } },
+        responseDocs: async () => ({ 200: { examples: { seed: documented.check(checkSeed()) } } }),
         errors: ['limit_exceeded'],
       },
     },
@@ -83,7 +83,7 @@ export const gradientRoutes: Routes = async (app, { services }) => {
         body: gradientAuditInput,
         examples: gradientExamples.audit,
         response: { 200: gradientAuditView },
-        responseDocs: { 200: { examples: { seed: audited } } },
+        responseDocs: async () => ({ 200: { examples: { seed: await documented.audit(auditSeed()) } } }),
         errors: ['limit_exceeded'],
       },
     },

@@ -99,8 +99,6 @@ export const operationRoutes: Routes = async (app, { services }) => {
     }),
   );
 
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
-
   app.get('/', { schema: { hide: true } }, async (_request, reply) =>
     reply.type('text/html; charset=utf-8').send(page),
   );

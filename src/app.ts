@@ -2,7 +2,6 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import helmet from '@fastify/helmet';
-import swaggerUi from '@fastify/swagger-ui';
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import packageJson from '../package.json' with { type: 'json' };
 import { catalogRoutes } from '../routes/catalog.ts';
@@ -20,11 +19,12 @@ import { predictionRoutes } from '../routes/predictions.ts';
 import type { Config } from './config.ts';
 import { ProblemError } from './errors.ts';
 import { requireApiKey } from './http/authentication.ts';
+import { serveDocumentation } from './http/documentation.ts';
 import { acceptJson } from './http/json-body.ts';
 import { RequestLog } from './http/logging.ts';
 import { measureRequests } from './http/metrics.ts';
-import { describeApi } from './http/openapi.ts';
 import { answerBrokenRequest, answerProblems, sendProblem } from './http/problems.ts';
+import { schemaController } from './http/schema-controller.ts';
 import { validatorCompiler } from './http/validation.ts';
 import type { Services } from './services/services.ts';
 import { StoreError } from './store/store.ts';
@@ -55,6 +55,7 @@ export async function buildApp(
 ): Promise<FastifyInstance> {
   const app = fastify({
     ...(logger === undefined ? { logger: false } : { loggerInstance: logger }),
+    schemaController: schemaController(validatorCompiler),
     genReqId: requestId,
     logController: new RequestLog(),
     bodyLimit: config.limits.max_body_bytes,
@@ -73,9 +74,6 @@ export async function buildApp(
       sendProblem(request, reply, new ProblemError(tooLong ? 'uri_too_long' : 'bad_request', detail));
     },
   });
-  app.setValidatorCompiler(validatorCompiler);
-  // Not zod's: checking every element of an answer is slow and refuses NaN. Tests hold the answers to their schemas.
-  app.setSerializerCompiler(() => JSON.stringify);
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
   });
@@ -88,12 +86,7 @@ export async function buildApp(
   answerProblems(app, config.limits, fromStore);
   refuseWhenNotReady(app, services);
   acceptJson(app, config.limits);
-  await describeApi(app, config, packageJson.version);
-  await app.register(swaggerUi, {
-    routePrefix: '/docs',
-    uiConfig: { deepLinking: true, tryItOutEnabled: true },
-    theme: { title: 'Trainyard API' },
-  });
+  serveDocumentation(app, config, packageJson.version);
   for (const plugin of routes) await app.register(plugin, { services, config });
   await app.ready();
   return app;

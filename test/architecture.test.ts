@@ -96,6 +96,28 @@ describe('dependency directions', () => {
   });
 });
 
+describe('the start', () => {
+  /** All that the process has loaded when it listens: files, and packages by their names. */
+  function loadedBy(file: string, seen = new Set<string>()): Set<string> {
+    if (seen.has(file)) return seen;
+    seen.add(file);
+    if (!files.includes(file)) return seen;
+    const text = readFileSync(join(root, file), 'utf8');
+    for (const [, name] of text.matchAll(/(?:^|\n)(?:import|export)\b(?! type\b)[^'"`;]*?from\s*'([^']+)'/g)) {
+      loadedBy(name!.startsWith('.') ? relative(root, resolve(root, dirname(file), name!)) : name!, seen);
+    }
+    return seen;
+  }
+
+  it('loads nothing that only some processes need', () => {
+    const loaded = loadedBy('src/server.ts');
+    expect(loaded).toContain('fastify');
+    expect(loaded).toContain('src/training/pool.ts');
+    const later = ['pg', 'pino-pretty', '@fastify/swagger', '@fastify/swagger-ui'];
+    expect(later.filter((name) => loaded.has(name))).toEqual([]);
+  });
+});
+
 describe('forbidden words', () => {
   const forbidden: readonly {
     readonly pattern: RegExp;

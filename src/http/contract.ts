@@ -13,6 +13,9 @@ export interface ResponseDocs {
   readonly media?: Readonly<Record<string, string>>;
 }
 
+/** By status. */
+export type AllResponseDocs = Readonly<Record<number, ResponseDocs>>;
+
 declare module 'fastify' {
   interface FastifySchema {
     /** Codes of the registry that this operation can answer, besides those that follow from its shape. */
@@ -21,6 +24,7 @@ declare module 'fastify' {
     readonly examples?: Readonly<Record<string, unknown>>;
     /** Other media types of the request body, each with an example text. */
     readonly requestMedia?: Readonly<Record<string, string>>;
-    readonly responseDocs?: Readonly<Record<number, ResponseDocs>>;
+    /** A function where they have to be computed: it is called when the documentation is first asked for. */
+    readonly responseDocs?: AllResponseDocs | (() => Promise<AllResponseDocs>);
   }
 }

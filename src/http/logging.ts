@@ -3,7 +3,6 @@ import type { EventEmitter } from 'node:events';
 import type { Writable } from 'node:stream';
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino';
-import pretty from 'pino-pretty';
 import type { Config } from '../config.ts';
 
 /** Headers and settings that carry a secret; a line that contains one shows `[redacted]` in its place. */
@@ -37,10 +36,13 @@ function survive(stream: Pick<EventEmitter, 'on'>): void {
   stream.on('error', () => undefined);
 }
 
+/** For people; loaded where there is a terminal only. */
+const pretty = process.stdout.isTTY ? (await import('pino-pretty')).default : null;
+
 function standardOutput(): DestinationStream {
   survive(process.stdout);
   survive(process.stderr);
-  if (!process.stdout.isTTY) return process.stdout;
+  if (pretty === null) return process.stdout;
   return pretty({ colorize: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname', sync: true });
 }
 

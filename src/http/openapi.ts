@@ -6,7 +6,7 @@ import type { Config } from '../config.ts';
 import { type ErrorCode, errors, ProblemError } from '../errors.ts';
 import { problemDocument } from '../schemas/problem.ts';
 import { componentPrefix, pruneSchemas } from './components.ts';
-import type { ResponseDocs } from './contract.ts';
+import type { AllResponseDocs, ResponseDocs } from './contract.ts';
 import { describeWebhooks } from './openapi-webhooks.ts';
 import { problemDocumentOf, problemMediaType } from './problems.ts';
 
@@ -43,7 +43,7 @@ interface OperationDocs {
   readonly errors: readonly ErrorCode[];
   readonly examples?: Readonly<Record<string, unknown>> | undefined;
   readonly requestMedia?: Readonly<Record<string, string>> | undefined;
-  readonly responseDocs: Readonly<Record<number, ResponseDocs>>;
+  readonly responseDocs: AllResponseDocs;
 }
 
 export const tags = [
@@ -115,7 +115,8 @@ export async function describeApi(app: FastifyInstance, config: Config, version:
         errors: [...new Set([...impliedErrors(schema, String(document.route.method)), ...(schema.errors ?? [])])],
         examples: schema.examples,
         requestMedia: schema.requestMedia,
-        responseDocs: schema.responseDocs ?? {},
+        // By now they have been computed.
+        responseDocs: (schema.responseDocs ?? {}) as AllResponseDocs,
       };
       return { ...transformed, schema: { ...transformed.schema, [docsKey]: docs } };
     },

@@ -6,7 +6,6 @@ import type { BlobStore } from './blobs.ts';
 import { checkpoints } from './checkpoints.ts';
 import { datasets } from './datasets.ts';
 import type { Driver } from './driver.ts';
-import { openPostgres } from './drivers/postgres.ts';
 import { openSqlite } from './drivers/sqlite.ts';
 import { events } from './events.ts';
 import { type Files, nodeFiles } from './files.ts';
@@ -50,6 +49,12 @@ export function assemble(driver: Driver, blobs: BlobStore): Store {
   };
 }
 
+/** The client of PostgreSQL is loaded where it is used only. */
+async function connect(url: string): Promise<Driver> {
+  const { openPostgres } = await import('./drivers/postgres.ts');
+  return openPostgres(url);
+}
+
 /**
  * Opens the store and brings its schema up to date.
  * @param now the clock, milliseconds since 1970; the store itself asks it only for migrations and blobs in tables.
@@ -61,7 +66,7 @@ export async function openStore(
   { files = nodeFiles, driver: lay = (driver) => driver }: Foundation = {},
 ): Promise<Store> {
   const embedded = 'data_dir' in place;
-  const driver = lay(embedded ? openSqlite(place.data_dir) : openPostgres(place.database_url));
+  const driver = lay(embedded ? openSqlite(place.data_dir) : await connect(place.database_url));
   try {
     await migrate(driver, now());
     const blobs = embedded ? await openBlobFiles(join(place.data_dir, 'blobs'), files) : blobTables(driver, now);
