@@ -6,11 +6,20 @@ import type { FromWriter, ToWriter, WriterTask } from './sqlite-writer.ts';
 
 const databases = new Map<number, Connection>();
 
+function open(path: string, setup: string): Connection {
+  const connection = connect(path, false);
+  try {
+    connection.exec(setup);
+    return connection;
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
+}
+
 function carryOut(database: number, task: WriterTask): FromWriter['answer'] {
   if (task.do === 'open') {
-    const connection = connect(task.path, false);
-    databases.set(database, connection);
-    connection.exec(task.setup);
+    databases.set(database, open(task.path, task.setup));
     return { rows: [], inTransaction: false };
   }
   const connection = databases.get(database);

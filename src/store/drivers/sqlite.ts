@@ -39,7 +39,16 @@ class SqliteDriver implements Driver {
 
   transaction<T>(work: (sql: Queryable) => Promise<T>): Promise<T> {
     // One writer: each transaction begins when the one before it has ended, however that ended.
-    const result = this.#lastTransaction.then(() => this.#run(work));
+    const result = this.#lastTransaction.then(() =>
+      this.#writer.transaction((query) =>
+        work({
+          query: async (sql, parameters = []) => {
+            checkParameters(parameters);
+            return query(sql, parameters);
+          },
+        }),
+      ),
+    );
     this.#lastTransaction = result.catch(() => undefined);
     return result;
   }
@@ -48,23 +57,6 @@ class SqliteDriver implements Driver {
     await this.#lastTransaction;
     this.#reader.close();
     await this.#writer.close().finally(() => this.#lock.close());
-  }
-
-  async #run<T>(work: (sql: Queryable) => Promise<T>): Promise<T> {
-    await this.#writer.query('begin immediate');
-    try {
-      const result = await work({
-        query: async (sql, parameters = []) => {
-          checkParameters(parameters);
-          return this.#writer.query(sql, parameters);
-        },
-      });
-      await this.#writer.query('commit');
-      return result;
-    } finally {
-      // Still open: `work` threw, or the commit failed. A full disk may have rolled it back already.
-      if (this.#writer.inTransaction) await this.#writer.query('rollback');
-    }
   }
 }
 
