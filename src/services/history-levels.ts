@@ -19,6 +19,9 @@ const longHistory = 20_000;
 /** Points in one stored chunk at most: what a reader holds of a history at a time. */
 const chunkPoints = 65_536;
 
+/** For one chunk at a time: arrays that are made anew for every one keep the garbage collector busy. */
+const scratch = { keep: new Uint8Array(chunkPoints), places: new Uint32Array(chunkPoints) };
+
 const levelName = (resolution: Resolution, level: number): string => `${resolution}/${level}`;
 
 /** A block of points from a chunk; numbers of epochs and steps begin at 1. */
@@ -108,7 +111,7 @@ function summaries(chunk: PointChunk): PointChunk[] {
  * Plain loops over columns: a million points must not hold up the main thread.
  */
 function summary({ first, count, index, series }: PointBlock, level: number): PointBlock & { index: Float64Array } {
-  const keep = new Uint8Array(count);
+  const keep = scratch.keep.subarray(0, count).fill(0);
   keep[0] = 1;
   keep[count - 1] = 1;
   for (const [name, values] of Object.entries(series)) {
@@ -116,11 +119,21 @@ function summary({ first, count, index, series }: PointBlock, level: number): Po
     if (values.length === 1 && !Number.isFinite(values[0])) keep.fill(1);
     if (guidingSeries.includes(name)) keepExtremes({ first, index, count, values, level, keep });
   }
-  const kept = new Uint32Array(keep.reduce((sum, flag) => sum + flag, 0));
-  for (let i = 0, next = 0; i < keep.length; i++) if (keep[i] === 1) kept[next++] = i;
+  const kept = marked(keep);
   const chosen = Object.entries(series).map(([name, values]) => [name, picked(values, kept)] as const);
   const places = Float64Array.from(kept, (i) => (index === undefined ? first + i : index[i]));
   return { first, count: kept.length, index: places, series: Object.fromEntries(chosen) };
+}
+
+/** The places that are marked, valid until the next call. */
+function marked(keep: Uint8Array): Uint32Array {
+  const { places } = scratch;
+  let count = 0;
+  for (let i = 0; i < keep.length; i++) {
+    places[count] = i;
+    count += keep[i];
+  }
+  return places.subarray(0, count);
 }
 
 function picked(values: PointChunk['series'][string], rows: Uint32Array): PointChunk['series'][string] {
