@@ -52,6 +52,7 @@ import type { WebhookPolicy } from './webhooks/admission.ts';
 import { Outbox } from './webhooks/outbox.ts';
 import { createSend } from './webhooks/send.ts';
 import { webhooksOf } from './webhooks/view.ts';
+import { WrittenTexts } from './written-texts.ts';
 
 export interface JobsContext {
   readonly store: Store;
@@ -91,7 +92,7 @@ export interface Jobs {
   parameters(
     id: string,
     query: { readonly step?: number | undefined; readonly layer?: number | undefined },
-  ): Promise<Tagged<Iterable<string>>>;
+  ): Promise<Tagged<string | Iterable<string>>>;
   /** Statistics of the layers at the sampled steps. */
   layers(id: string, query: { readonly layer?: number | undefined }): Promise<Tagged<LayerStatistics>>;
   checkpoints(id: string): Promise<CheckpointList>;
@@ -115,6 +116,10 @@ export interface Jobs {
   close(): Promise<void>;
 }
 
+/** Parameters of larger networks are written anew for everybody who asks, piece by piece: 20 characters a number. */
+const sharedNumbers = 200_000;
+const sharedCharacters = 16e6;
+
 const publicOnly: WebhookPolicy = { allowPrivate: false };
 
 export function createJobs(given: JobsContext): Jobs {
@@ -131,6 +136,7 @@ export function createJobs(given: JobsContext): Jobs {
   } = given;
   const feed = new JobFeed();
   const models = new Models(store);
+  const parameterTexts = new WrittenTexts(sharedCharacters);
   const scheduler = new Scheduler({ store, pool, feed, log, room, storage_retry_ms, now, start: startRun });
   const outbox = new Outbox({ store, feed, log, now, storage_retry_ms, send: createSend(webhooks) });
   const postMortems = createPostMortems();
@@ -218,7 +224,10 @@ export function createJobs(given: JobsContext): Jobs {
       const found = await models.of(id, step);
       const isFixed = step !== undefined || isTerminal(stateOf(found.job));
       const etag = isFixed ? digestOf([found.model.parameters_sha256, id, found.model.step, layer]) : null;
-      return { content: parametersJson(found, layer), etag };
+      const { parameters_sha256, step: at, epoch } = found.model;
+      if (found.model.parameters.length > sharedNumbers) return { content: parametersJson(found, layer), etag };
+      const key = JSON.stringify([id, parameters_sha256, at, epoch, layer]);
+      return { content: await parameterTexts.get(key, () => parametersJson(found, layer)), etag };
     },
     async layers(id, { layer }) {
       // The frames before the store, as with the loss: what a checkpoint moves in between is then in both, not in none.
