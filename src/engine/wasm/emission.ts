@@ -16,7 +16,9 @@ export class Emission {
 
   /**
    * Emits the values and then, once all of them are there, their sinks: so every load comes before every store, which
-   * is what V8's revectorizer wants of neighbouring stores. `inOrder` stores each value as soon as it is there.
+   * is what V8's revectorizer wants of neighbouring stores. The last sink comes first: of two stores that V8 joins it
+   * would store the lower half twice, first alone and then with the upper one (which may lie outside the memory), unless
+   * the upper one comes first. `inOrder` stores each value as soon as it is there.
    */
   run(sinks: readonly Sink[], inOrder = false): void {
     const roots = sinks.map((sink) => sink.value);
@@ -25,7 +27,7 @@ export class Emission {
       for (const sink of sinks) this.#sink(sink);
     } else {
       for (const root of roots) this.#materialize(root);
-      for (const sink of sinks) this.#sink(sink);
+      for (const sink of sinks.toReversed()) this.#sink(sink);
     }
   }
 
