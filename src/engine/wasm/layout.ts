@@ -122,13 +122,23 @@ export interface NetworkLayout {
 }
 
 const CACHE_LINE = 64;
-/** Rows a multiple of this apart fall into the same sets of the L1 cache. */
-const BAD_STRIDE = 2048;
-
 /** Prediction takes at least so many rows at a time, however small the batches of training are. */
 const CHUNK_ROWS = 64;
 
 const roundUp = (value: number, multiple: number) => Math.ceil(value / multiple) * multiple;
+
+/** Shorter rows may lie side by side. */
+const LONG_ROW = 256;
+
+/**
+ * From row to row, in bytes. Long rows are an odd number of cache lines apart: products read down the columns too, and so
+ * a column falls into all sets of the L1 cache in turn, not into a few of them.
+ */
+function strideOf(bytes: number): number {
+  if (bytes < LONG_ROW) return roundUp(bytes, 16);
+  const lines = Math.ceil(bytes / CACHE_LINE);
+  return (lines % 2 === 0 ? lines + 1 : lines) * CACHE_LINE;
+}
 
 /** Inputs of a batch beyond this do not stay in the L2 cache; every panel of units reads all of them, down the columns. */
 const PACKED_BYTES = 2 ** 19;
@@ -179,9 +189,7 @@ export function createLayout({
   const places = new Places(CACHE_LINE);
   const rows = (columns: number, count = capacity): Rows => {
     const padded = roundUp(columns, granule);
-    const stride =
-      roundUp(padded * bytes, 16) +
-      (padded * bytes >= BAD_STRIDE && (padded * bytes) % BAD_STRIDE === 0 ? CACHE_LINE : 0);
+    const stride = strideOf(padded * bytes);
     return { base: places.take(count * stride), columns: padded, stride };
   };
   const block = new Places(0);
