@@ -59,6 +59,8 @@ export class JobRun {
   readonly tail = new HistoryTail();
   /** Null until the first report. */
   live: LiveProgress | null = null;
+  /** Whether the storage has kept something that was trained in this attempt. */
+  hasSaved = false;
   readonly #context: RunContext;
   readonly #every: number | undefined;
   #handle: RunHandle | null = null;
@@ -207,6 +209,7 @@ export class JobRun {
         { type: 'checkpoint', data: { step: report.step, epoch: report.epoch, reason: report.reason } },
       ],
     });
+    this.hasSaved = true;
     this.tail.clear();
     this.#notes = [];
   };

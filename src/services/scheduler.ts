@@ -4,6 +4,7 @@ import { isFullError, type Room } from '../store/room.ts';
 import type { JobRecord } from '../store/store.ts';
 import { StoreError } from '../store/store.ts';
 import { type JobAction, type JobEvent, stopReasons } from '../training/states.ts';
+import { Backoff, pause } from './backoff.ts';
 import type { KeptRequest } from './job-request.ts';
 import { JobRun, type RunContext } from './job-run.ts';
 import { applyEvent, isSuspended, suspendedReason } from './job-transitions.ts';
@@ -19,16 +20,20 @@ export interface SchedulerContext extends RunContext {
 /** The only process of a store holds its leases until it is gone, and the next one takes them all. */
 const neverMs = Number.MAX_SAFE_INTEGER - 1;
 
-/** How long the storage is left alone after it has failed, and how often it is looked at whether all is as it should be. */
-const storageRetryMs = 1_000;
-
 export class Scheduler {
   readonly #context: SchedulerContext;
   readonly #owner = randomUUID();
   readonly #runs = new Map<string, { readonly run: JobRun; readonly done: Promise<void> }>();
   #pumping: Promise<void> | null = null;
   #again = false;
-  #closing = false;
+  readonly #closed = new AbortController();
+  /** Looks at the queue: how often, and how much later after failures. */
+  readonly #looking: Backoff;
+  /** Attempts that the storage failed, without one that it kept something of. */
+  readonly #attempting: Backoff;
+  /** Their jobs, which come after those that wait for the first time. */
+  readonly #failed = new Set<string>();
+  #isTick = false;
   /** Jobs may be at rest because the disk was full. */
   #maySuspend = true;
   /** Why an attempt can be gone without a trace: before the first look, because the last process is. */
@@ -37,13 +42,15 @@ export class Scheduler {
 
   constructor(context: SchedulerContext) {
     this.#context = context;
+    this.#looking = new Backoff(context.storage_retry_ms);
+    this.#attempting = new Backoff(context.storage_retry_ms);
   }
 
   /** Takes up what the last process left behind, then begins to claim. */
   async start(): Promise<void> {
-    this.#timer = setInterval(() => this.#tick(), this.#retryMs).unref();
     this.wake();
     await this.#pumping;
+    this.#setTimer();
   }
 
   /** There may be something to do. */
@@ -67,20 +74,27 @@ export class Scheduler {
 
   /** Saves what runs; resolves when every attempt is settled. */
   async close(): Promise<void> {
-    this.#closing = true;
-    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#closed.abort();
+    if (this.#timer !== null) clearTimeout(this.#timer);
     await this.#pumping;
     await this.#context.pool.close();
     await Promise.all([...this.#runs.values()].map(({ done }) => done));
   }
 
-  get #retryMs(): number {
-    return this.#context.storage_retry_ms ?? storageRetryMs;
+  get #closing(): boolean {
+    return this.#closed.signal.aborted;
   }
 
-  #tick(): void {
-    void this.#giveUpOverdue();
+  #setTimer(): void {
+    if (!this.#closing) this.#timer = setTimeout(() => void this.#tick(), this.#looking.pauseMs).unref();
+  }
+
+  /** Looks whether all is as it should be, then waits for the next look. */
+  async #tick(): Promise<void> {
+    this.#isTick = true;
     this.wake();
+    await this.#pumping;
+    this.#setTimer();
   }
 
   /**
@@ -135,6 +149,8 @@ export class Scheduler {
     try {
       while (this.#again && !this.#closing) {
         this.#again = false;
+        if (this.#isTick) await this.#giveUpOverdue();
+        this.#isTick = false;
         await this.#reconcile();
         await this.#recoverSuspended();
         while (this.#runs.size < pool.workers && !room.isFull && !this.#closing) {
@@ -143,17 +159,19 @@ export class Scheduler {
           this.#launch(job);
         }
       }
+      this.#looking.succeed();
     } catch (error) {
       // The next tick tries again.
       this.#again = false;
-      log.error({ err: error }, 'the queue could not be read');
+      log.error({ err: error, retry_in_ms: this.#looking.fail() }, 'the queue could not be read');
     }
   }
 
   #claim(): Promise<JobRecord | undefined> {
     const { store, now } = this.#context;
     const events = [{ type: 'state', data: { state: 'running', reason: null } }];
-    return store.queue.claim({ owner: this.#owner, now: now(), lease_expires_at: neverMs, events });
+    const last = [...this.#failed];
+    return store.queue.claim({ owner: this.#owner, now: now(), lease_expires_at: neverMs, last, events });
   }
 
   #launch(job: JobRecord): void {
@@ -163,7 +181,10 @@ export class Scheduler {
     log.info({ job_id: job.id, attempt: job.attempt }, 'job started');
     const done = run
       .carryOut()
-      .catch((error: unknown) => this.#letGo(job, error))
+      .then(
+        () => this.#succeed(job),
+        (error: unknown) => this.#letGo(run, error),
+      )
       .finally(() => {
         this.#runs.delete(job.id);
         log.info({ job_id: job.id, attempt: job.attempt }, 'job attempt ended');
@@ -174,14 +195,28 @@ export class Scheduler {
     feed.signal(job.id, 'events');
   }
 
+  #succeed({ id }: JobRecord): void {
+    this.#attempting.succeed();
+    this.#failed.delete(id);
+  }
+
+  /** @returns milliseconds until the next attempt, at whichever job */
+  #fail({ id }: JobRecord): number {
+    this.#failed.add(id);
+    return this.#attempting.fail();
+  }
+
   /** The attempt could not be carried out or kept: again later when it was the storage, else the job has failed. */
-  async #letGo(job: JobRecord, error: unknown): Promise<void> {
+  async #letGo({ job, hasSaved }: JobRun, error: unknown): Promise<void> {
     const { store, feed, now, log } = this.#context;
     const storage = error instanceof StoreError ? error : null;
     const isEnd = this.#closing && storage === null;
-    if (!isEnd) log.error({ err: error, job_id: job.id }, 'an attempt could not be carried out');
+    const isFull = isFullError(error);
+    if (hasSaved || storage === null) this.#succeed(job);
+    const retry_in_ms = storage === null ? null : isFull ? this.#looking.pauseMs : this.#fail(job);
+    if (!isEnd) log.error({ err: error, job_id: job.id, retry_in_ms }, 'an attempt could not be carried out');
     const failed = { code: 'internal_error', message: 'The job could not be carried out; the log says why.' };
-    const { event, ...move } = isFullError(error)
+    const { event, ...move } = isFull
       ? ({ event: 'suspend', reason: suspendedReason, set: {} } as const)
       : storage !== null || isEnd
         ? ({ event: 'release', reason: storage?.code ?? 'shutdown', set: {} } as const)
@@ -196,30 +231,19 @@ export class Scheduler {
       // Not before: a look for jobs at rest that comes in between would not find this one, and none would follow it.
       this.#maySuspend ||= event === 'suspend';
     }
-    if (storage !== null) await this.#pause();
-  }
-
-  /** Waits before the place of an attempt that the storage has failed is given away again. */
-  async #pause(): Promise<void> {
-    if (this.#closing) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    setTimeout(resolve, this.#retryMs).unref();
-    await promise;
+    // Its place is not given away before.
+    if (retry_in_ms !== null) await pause(retry_in_ms, this.#closed.signal);
   }
 
   async #giveUpOverdue(): Promise<void> {
-    const { store, now, log, feed } = this.#context;
-    try {
-      for (const id of await store.queue.overdue(now())) {
-        const job = await store.jobs.get(id);
-        if (job === undefined) continue;
-        const stop_reason = 'queue_timeout';
-        const error = { code: stop_reason, message: stopReasons[stop_reason].description };
-        await applyEvent(store, job, 'fail', { at: now(), reason: stop_reason, set: { stop_reason, error } });
-        feed.signal(id, 'events');
-      }
-    } catch (error) {
-      log.error({ err: error }, 'waiting jobs could not be checked');
+    const { store, now, feed } = this.#context;
+    for (const id of await store.queue.overdue(now())) {
+      const job = await store.jobs.get(id);
+      if (job === undefined) continue;
+      const stop_reason = 'queue_timeout';
+      const error = { code: stop_reason, message: stopReasons[stop_reason].description };
+      await applyEvent(store, job, 'fail', { at: now(), reason: stop_reason, set: { stop_reason, error } });
+      feed.signal(id, 'events');
     }
   }
 }

@@ -1,6 +1,7 @@
 /** The queue: a table of the jobs that wait for a worker or have one. A row with an owner is a lease. */
 import type { Driver, Queryable } from './driver.ts';
 import { applyChange } from './job-change.ts';
+import { isIn, parameters } from './sql.ts';
 import type { JobRecord, Lease, Queue } from './store.ts';
 
 /** The state of a job that a worker may claim, and the one it has then. */
@@ -18,12 +19,14 @@ async function claimOnce(
   sql: Queryable,
   request: Parameters<Queue['claim']>[0],
 ): Promise<JobRecord | 'none' | 'contended'> {
-  const { owner, now, lease_expires_at, events } = request;
+  const { owner, now, lease_expires_at, events, last = [] } = request;
+  const p = parameters();
   const [next] = await sql.query(
     `select job_id from queue where owner is null
-       and exists (select 1 from jobs where id = job_id and state = $1)
-     order by priority desc, enqueued_at, job_id limit 1`,
-    [waitingState],
+       and exists (select 1 from jobs where id = job_id and state = ${p(waitingState)})
+     order by ${last.length === 0 ? '' : `case when ${isIn('job_id', last, p)} then 1 else 0 end, `}
+       priority desc, enqueued_at, job_id limit 1`,
+    p.values,
   );
   if (next === undefined) return 'none';
   const id = String(next.job_id);

@@ -443,12 +443,14 @@ export interface Queue {
   /**
    * Gives the oldest job of the highest priority to a worker: state `queued` → `running`, attempt + 1, a transition,
    * the events. Two claims never get the same job. `undefined` when none waits.
+   * @param request.last jobs that come after all others
    */
   claim(request: {
     /** Who holds the lease: unique per process. */
     readonly owner: string;
     readonly now: number;
     readonly lease_expires_at: number;
+    readonly last?: readonly string[] | undefined;
     readonly events?: readonly NewEvent[] | undefined;
   }): Promise<JobRecord | undefined>;
   /** Prolongs a lease. False when the attempt has lost it: it must stop. */

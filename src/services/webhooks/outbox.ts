@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { Delivery, DueDelivery, Store } from '../../store/store.ts';
+import { Backoff, pause } from '../backoff.ts';
 import type { JobFeed } from '../feed.ts';
 import type { Log } from '../log.ts';
 import { DeliveryError } from './addresses.ts';
@@ -28,7 +29,6 @@ const gone = 410;
 
 const underWayAtOnce = 8;
 const readAtOnce = 64;
-const storageRetryMs = 1_000;
 /** Timers are for at most so long; then the outbox is looked at again. */
 const longestTimerMs = 60_000;
 
@@ -45,12 +45,14 @@ export class Outbox {
   readonly #context: OutboxContext;
   readonly #underWay = new Map<string, Promise<void>>();
   readonly #closed = new AbortController();
+  readonly #reading: Backoff;
   #pumping: Promise<void> | null = null;
   #again = false;
   #timer: NodeJS.Timeout | null = null;
 
   constructor(context: OutboxContext) {
     this.#context = context;
+    this.#reading = new Backoff(context.storage_retry_ms);
   }
 
   /** Takes up what the last process left, and follows the events of all jobs from now on. */
@@ -85,9 +87,11 @@ export class Outbox {
         for (const delivery of await store.webhooks.due(now(), readAtOnce)) this.#launch(delivery);
       }
       await this.#setTimer();
+      this.#reading.succeed();
     } catch (error) {
-      log.error({ err: error }, 'the outbox of the webhooks could not be read');
-      this.#wakeIn(this.#context.storage_retry_ms ?? storageRetryMs);
+      const retry_in_ms = this.#reading.fail();
+      log.error({ err: error, retry_in_ms }, 'the outbox of the webhooks could not be read');
+      this.#wakeIn(retry_in_ms);
     }
   }
 
@@ -132,28 +136,19 @@ export class Outbox {
 
   /** Until it is written down nothing more is sent to this webhook, so that a full disk does not make it send for ever. */
   async #writeDown(delivery: Delivery): Promise<void> {
-    const { store, log } = this.#context;
+    const { store, log, storage_retry_ms } = this.#context;
+    const backoff = new Backoff(storage_retry_ms);
     for (;;) {
       try {
         return await store.webhooks.settle(delivery, delivery.status === gone);
       } catch (error) {
         const { job_id, webhook, event_id } = delivery;
-        log.error({ err: error, job_id, webhook, event_id }, 'a delivery could not be written down');
+        const retry_in_ms = backoff.fail();
+        log.error({ err: error, job_id, webhook, event_id, retry_in_ms }, 'a delivery could not be written down');
         if (this.#closed.signal.aborted) return;
-        await this.#pause();
+        await pause(retry_in_ms, this.#closed.signal);
       }
     }
-  }
-
-  /** A moment, or the end of the service. */
-  async #pause(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, this.#context.storage_retry_ms ?? storageRetryMs);
-    const giveUp = () => resolve();
-    this.#closed.signal.addEventListener('abort', giveUp);
-    await promise;
-    this.#closed.signal.removeEventListener('abort', giveUp);
-    clearTimeout(timer);
   }
 
   #settled(due: DueDelivery, id: string, { status, message }: { status: number | null; message: string | null }) {

@@ -20,6 +20,14 @@ export function queueConforms(fixture: Fixture): void {
     expect(await claimJob(fixture.store)).toMatchObject({ id, priority: 1 });
   });
 
+  it('gives out those that are to come last when no other waits', async () => {
+    const first = await queuedJob(fixture.store, { priority: 9 });
+    const second = await queuedJob(fixture.store);
+    const claim = () =>
+      fixture.store.queue.claim({ owner: 'a', now: noon, lease_expires_at: noon + 9, last: [first.id, 'job_other'] });
+    expect([(await claim())?.id, (await claim())?.id, await claim()]).toEqual([second.id, first.id, undefined]);
+  });
+
   it('starts an attempt with a claim: state, transition, events, lease', async () => {
     const { id } = await queuedJob(fixture.store);
     const events = [{ type: 'started', data: { worker: 1 } }];
