@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { connectionSignal, eventStreamType, lastEventId, sendEvents } from '../src/http/event-stream.ts';
+import { answerSignal, eventStreamType, lastEventId, sendEvents } from '../src/http/event-stream.ts';
 import { preferredType, sendText } from '../src/http/negotiation.ts';
 import { sendPage } from '../src/http/pages.ts';
 import { idParams } from '../src/schemas/common.ts';
@@ -141,7 +141,7 @@ export const jobResultRoutes: Routes = async (app, { services }) => {
       const isStream = preferredType(request, [json, eventStreamType]) === eventStreamType && request.method === 'GET';
       if (!isStream) return sendPage(request, reply, await services.jobs.events(id, request.query));
       const after = lastEventId(request) ?? request.query.after;
-      const items = await services.jobs.follow(id, after, connectionSignal(request));
+      const items = await services.jobs.follow(id, after, answerSignal(reply));
       return sendEvents(request, reply, sentEvents(items)) as never;
     },
   );

@@ -6,38 +6,11 @@
  *
  *     node scripts/live-proof.ts [changes]
  */
+import { followEvents, send } from './http-client.ts';
 import { startServer } from './own-server.ts';
 
 const limitMs = 250;
 const changes = Number(process.argv[2] ?? 100);
-
-interface SeenEvent {
-  readonly event: string;
-  readonly at: number;
-  // biome-ignore lint/suspicious/noExplicitAny: the data of an event are free JSON.
-  readonly data: any;
-}
-
-async function* events(url: string): AsyncGenerator<SeenEvent> {
-  const { body } = await fetch(url, { headers: { accept: 'text/event-stream' } });
-  let rest = '';
-  for await (const chunk of body!.pipeThrough(new TextDecoderStream())) {
-    const at = performance.now();
-    const parts = (rest + chunk).split('\n\n');
-    rest = parts.pop()!;
-    for (const part of parts) {
-      const fields = Object.fromEntries(part.split('\n').map((line) => line.split(/: (.*)/s).slice(0, 2)));
-      if (fields.event !== undefined) yield { event: fields.event, at, data: JSON.parse(fields.data) };
-    }
-  }
-}
-
-async function send(url: string, method: string, body?: object): Promise<{ readonly urls: Record<string, string> }> {
-  const headers = { 'content-type': 'application/json' };
-  const answer = await fetch(url, { method, ...(body === undefined ? {} : { headers, body: JSON.stringify(body) }) });
-  if (!answer.ok) throw new Error(`${method} ${url}: ${await answer.text()}`);
-  return (await answer.json()) as { urls: Record<string, string> };
-}
 
 /** Networks whose step takes microseconds and milliseconds. */
 const networks = {
@@ -75,7 +48,7 @@ async function measure(base: string, name: keyof typeof networks): Promise<boole
   const answers: number[] = [];
   let seen: number | null = null;
   let sentAt: number | null = null;
-  for await (const { event, at: now } of events(base + job.urls.events)) {
+  for await (const { event, at: now } of followEvents(base + job.urls.events)) {
     if (event === 'progress') {
       if (seen !== null && pauses.length < changes) pauses.push(now - seen);
       seen = now;

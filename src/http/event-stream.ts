@@ -21,11 +21,12 @@ function textOf(item: SentEvent | null): string {
   return `${id}event: ${item.event}\ndata: ${JSON.stringify(item.data)}\n\n`;
 }
 
-/** Aborted when the client has gone. */
-export function connectionSignal(request: FastifyRequest): AbortSignal {
-  const gone = new AbortController();
-  request.raw.socket.once('close', () => gone.abort());
-  return gone.signal;
+/** Aborted when the answer is over: sent whole, or the client has gone. A connection outlives its answers. */
+export function answerSignal(reply: FastifyReply): AbortSignal {
+  const over = new AbortController();
+  if (reply.raw.closed) over.abort();
+  else reply.raw.once('close', () => over.abort());
+  return over.signal;
 }
 
 /**

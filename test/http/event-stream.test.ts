@@ -1,8 +1,9 @@
 import { once } from 'node:events';
+import { Agent, get } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import fastify from 'fastify';
 import { afterEach, describe, expect, it } from 'vitest';
-import { type SentEvent, sendEvents } from '../../src/http/event-stream.ts';
+import { answerSignal, type SentEvent, sendEvents } from '../../src/http/event-stream.ts';
 
 let app = fastify();
 
@@ -24,6 +25,28 @@ async function serve(stalled_ms: number): Promise<{ readonly port: number; reado
   await app.listen({ host: '127.0.0.1', port: 0 });
   return { port: (app.server.address() as AddressInfo).port, sent: over.promise };
 }
+
+describe('the signal of an answer', () => {
+  it('comes when the answer has been sent, and leaves nothing behind on a connection that is used again', async () => {
+    const signals: AbortSignal[] = [];
+    const listeners: number[] = [];
+    app = fastify();
+    app.get('/', (request, reply) => {
+      signals.push(answerSignal(reply));
+      listeners.push(request.raw.socket.listenerCount('close'));
+      return 'ok';
+    });
+    await app.listen({ host: '127.0.0.1', port: 0 });
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    for (let i = 0; i < 5; i++) {
+      const [answer] = await once(get({ port: (app.server.address() as AddressInfo).port, agent }), 'response');
+      await once(answer.resume(), 'close');
+    }
+    agent.destroy();
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, true, true, true, true]);
+    expect(new Set(listeners.slice(1)).size).toBe(1);
+  });
+});
 
 describe('a stream of events', () => {
   it('cuts off a reader that takes nothing, and piles nothing up for it', async () => {
