@@ -7,6 +7,7 @@ import { roundsOnce } from '../engine/wasm/probe.ts';
 import { ProblemError } from '../errors.ts';
 import type { BlobInfo } from '../store/blobs.ts';
 import { type CheckpointRecord, type JobRecord, jobPrefix, type Store } from '../store/store.ts';
+import { writtenOut } from '../training/columns.ts';
 import { replayedStepCost } from '../training/post-mortem/cost.ts';
 import type { PostMortemQuestions, QuestionName } from '../training/post-mortem/protocol.ts';
 import type { RecordedLosses } from '../training/post-mortem/replay.ts';
@@ -118,7 +119,7 @@ export async function recordedLosses(
   for await (const chunk of store.points.chunks(job_id, 'step', { from: first, to: last })) {
     const from = Math.max(first, chunk.first);
     const to = Math.min(last, chunk.first + chunk.count - 1);
-    losses.set(chunk.series.loss.subarray(from - chunk.first, to - chunk.first + 1), from - first);
+    losses.set(writtenOut(chunk.series.loss, from - chunk.first, to - chunk.first + 1), from - first);
     end = to - first + 1;
   }
   return { first_step: first, losses: losses.subarray(0, end) };

@@ -17,6 +17,10 @@ export interface ColumnPart {
 export const columnSlice = (values: Column, start: number, end: number): Column =>
   values.length === 1 ? values : values.subarray(start, end);
 
+/** The same, a value for each point. */
+export const writtenOut = (values: Column, start: number, end: number): FloatArray =>
+  values.length === 1 ? new Float64Array(end - start).fill(values[0]) : values.subarray(start, end);
+
 /** A single value where all are the same, else the column as it is. A plain loop: there can be a million of them. */
 export function shortened(values: Column): Column {
   for (let i = 1; i < values.length; i++) if (!Object.is(values[i], values[0])) return values;

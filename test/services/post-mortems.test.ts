@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { defaultLimits } from '../../src/config.ts';
-import { keptAnswer, type PostMortemContext } from '../../src/services/post-mortems.ts';
+import { keptAnswer, type PostMortemContext, recordedLosses } from '../../src/services/post-mortems.ts';
 import type { BlobStore } from '../../src/store/blobs.ts';
 import type { PostMortems } from '../../src/training/post-mortem/thread.ts';
 
@@ -53,6 +53,20 @@ const ask = (name: string) => keptAnswer(context, 'job_a', name, 'diagnose', asy
 const settled = async () => {
   for (let i = 0; i < 20; i++) await Promise.resolve();
 };
+
+describe('the recorded losses', () => {
+  it('are read as they are stored: in float32, and once where they stayed the same', async () => {
+    async function* chunks() {
+      yield { resolution: 'step', first: 1, count: 4, series: { loss: Float32Array.of(4, 3, 2, 1) } };
+      yield { resolution: 'step', first: 5, count: 3, series: { loss: Float64Array.of(0.5) } };
+    }
+    const store = { points: { chunks } } as unknown as PostMortemContext['store'];
+    expect(await recordedLosses({ store }, 'job_a', 6, 3)).toEqual({
+      first_step: 3,
+      losses: Float64Array.of(2, 1, 0.5, 0.5),
+    });
+  });
+});
 
 describe('an answer by replay', () => {
   it('is computed once for all who ask at the same time, and then kept', async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { columnSlice, joinColumns, joinFloats, shortened } from '../../src/training/columns.ts';
+import { columnSlice, joinColumns, joinFloats, shortened, writtenOut } from '../../src/training/columns.ts';
 
 const part = (values: Float32Array | Float64Array, count = values.length) => ({ values, count });
 
@@ -44,4 +44,6 @@ test('a column is shortened only when all its values are the same', () => {
 test('a stretch of a column of one value is that value', () => {
   expect(columnSlice(Float64Array.of(7), 3, 9)).toEqual(Float64Array.of(7));
   expect(columnSlice(Float64Array.of(7, 8, 9), 1, 3)).toEqual(Float64Array.of(8, 9));
+  expect(writtenOut(Float32Array.of(7), 3, 5)).toEqual(Float64Array.of(7, 7));
+  expect(writtenOut(Float64Array.of(7, 8, 9), 1, 3)).toEqual(Float64Array.of(8, 9));
 });
