@@ -5,6 +5,9 @@
 import type { FunctionBuilder, Index } from './assembler.ts';
 import type { Expression, Sink } from './expression.ts';
 
+/** Code that is emitted a few instructions at a time, between other code. */
+export type Bits = Generator<undefined, void>;
+
 export class Emission {
   readonly #f: FunctionBuilder;
   readonly #freeLocals: Index[] = [];
@@ -34,20 +37,22 @@ export class Emission {
   /**
    * As `run`, for groups of values that do not depend on each other: an instruction of each in turn. V8 keeps the order
    * in which a block is written, and a processor looks no further ahead than some hundred instructions, so long chains
-   * must lie side by side to run side by side. What is `postponed` shares values with the groups and is emitted by the
-   * function that is returned; until then neither memory nor locals that it reads may change.
+   * must lie side by side to run side by side. What is `postponed` shares values with the groups and is emitted bit by
+   * bit, as the generator that is returned is asked for more; until it is done neither memory nor locals that it reads
+   * may change.
    */
-  runSideBySide(groups: readonly (readonly Sink[])[], postponed: readonly (readonly Sink[])[] = []): () => void {
+  runSideBySide(groups: readonly (readonly Sink[])[], postponed: readonly (readonly Sink[])[] = []): Bits {
     countUses([...groups, ...postponed].flat().map((sink) => sink.value));
-    this.#emitSideBySide(groups);
-    return () => this.#emitSideBySide(postponed);
+    for (const _ of this.#sideBySide(groups));
+    return this.#sideBySide(postponed);
   }
 
-  #emitSideBySide(groups: readonly (readonly Sink[])[]): void {
+  *#sideBySide(groups: readonly (readonly Sink[])[]): Bits {
     const chains = groups.map((group) => inOrderOfUse(group.map((sink) => sink.value)));
     const longest = Math.max(0, ...chains.map((chain) => chain.length));
     for (let i = 0; i < longest; i++) {
       for (const chain of chains) if (i < chain.length) this.#materialize(chain[i]);
+      yield;
     }
     for (const sink of groups.flat()) this.#sink(sink);
   }

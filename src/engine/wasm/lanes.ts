@@ -10,7 +10,7 @@ import type { ArithmeticMode, Precision } from '../definition.ts';
 import { float32 } from '../math/float32.ts';
 import { float64 } from '../math/float64.ts';
 import type { FunctionBuilder, Index } from './assembler.ts';
-import { Emission } from './emission.ts';
+import { type Bits, Emission } from './emission.ts';
 import { type Expression, Graph, type Mask, type Sink } from './expression.ts';
 import { integerBytes, type Shape, shapes, splatBytes } from './lane-shape.ts';
 import type { Opcode } from './opcodes.ts';
@@ -246,10 +246,10 @@ export class Lanes implements Arithmetic<Expression, Mask> {
   }
 
   /** As `run`, for groups that do not depend on each other; see `Emission.runSideBySide`. */
-  runSideBySide(groups: readonly (readonly Sink[])[], postponed: readonly (readonly Sink[])[] = []): () => void {
-    const finish = this.#emission.runSideBySide(groups, postponed);
+  runSideBySide(groups: readonly (readonly Sink[])[], postponed: readonly (readonly Sink[])[] = []): Bits {
+    const bits = this.#emission.runSideBySide(groups, postponed);
     this.forget();
-    return finish;
+    return bits;
   }
 
   /** Starts a new graph: what was loaded may have changed. */

@@ -1,11 +1,12 @@
 /** The output layer of an unrolled step: δ and the loss. */
 import type { Index } from './assembler.ts';
+import type { Bits } from './emission.ts';
 import type { Sink } from './expression.ts';
 import { emitRow } from './output.ts';
 import { type Columns, laneOf, newColumns, recordColumns, type Step, scalar } from './tiny-step.ts';
 
 /** δ of the output layer, weighted and reduced; and what stores the loss of the batch, on which nothing waits. */
-export function emitOutput(step: Step, z: Columns): { delta: Columns; emitLoss: () => void } {
+export function emitOutput(step: Step, z: Columns): { delta: Columns; loss: Bits } {
   const { f, o, layout, groups } = step;
   const labels = layout.plan.loss.entry.target_domain.kind === 'label';
   const deltas = newColumns(step, z.length);
@@ -25,24 +26,21 @@ export function emitOutput(step: Step, z: Columns): { delta: Columns; emitLoss: 
       loss: [{ value: rowWeight === null ? row.loss : o.mul(rowWeight, row.loss), local: losses[group] }],
     };
   });
-  const emitRowLosses = o.runSideBySide(
+  const rowLosses = o.runSideBySide(
     sinks.map((sink) => sink.deltas),
     sinks.map((sink) => sink.loss),
   );
-  const emitLoss = () => {
-    emitRowLosses();
-    storeLoss(step, losses);
-  };
-  return { delta: deltas, emitLoss };
+  return { delta: deltas, loss: lossOfBatch(step, rowLosses, losses) };
 }
 
 /** Stores scale·Σ of the rows' losses, rows ascending. */
-function storeLoss(step: Step, losses: readonly Index[]): void {
+function* lossOfBatch(step: Step, rowLosses: Bits, losses: readonly Index[]): Bits {
   const { f, o, layout, rows } = step;
+  yield* rowLosses;
   let sum = o.constant(0);
   for (let sample = 0; sample < rows; sample++) sum = o.add(sum, laneOf(step, losses, sample));
   const total = f.local('v128');
-  o.run([{ value: o.add(o.mul(scalar(step, 'scale'), sum), o.constant(0)), local: total }]);
+  yield* o.runSideBySide([], [[{ value: o.add(o.mul(scalar(step, 'scale'), sum), o.constant(0)), local: total }]]);
   const type = layout.bytesPerNumber === 4 ? 'f32' : 'f64';
   f.get(step.loss).get(total).lane(`${o.shape.float}.extract_lane`, 0).memory(`${type}.store`);
 }

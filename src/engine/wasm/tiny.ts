@@ -9,7 +9,7 @@ import type { ArithmeticMode } from '../definition.ts';
 import { type FunctionBuilder, type Index, ModuleBuilder } from './assembler.ts';
 import type { UpdateRule } from './backward.ts';
 import { Lanes } from './lanes.ts';
-import { emitPropagate, emitUpdate } from './tiny-backward.ts';
+import { emitPropagate, emitUpdates } from './tiny-backward.ts';
 import { emitActivation, emitAffine, inputColumns } from './tiny-forward.ts';
 import type { TinyLayout } from './tiny-layout.ts';
 import { emitOutput } from './tiny-output.ts';
@@ -66,15 +66,15 @@ function emitStep(step: Step): void {
   }
   const last = layout.layers.length - 1;
   const deltas: Columns[] = [];
-  const { delta, emitLoss } = emitOutput(step, preActivations[last]);
+  const { delta, loss } = emitOutput(step, preActivations[last]);
   deltas[last] = delta;
   for (let index = last - 1; index >= 0; index--) {
     const [above, layer] = [layout.layers[index + 1], layout.layers[index]];
     deltas[index] = emitPropagate(step, above, layer, deltas[index + 1], preActivations[index], outputs[index]);
   }
   // The next step begins with the first layer's weights; all that comes after their update overlaps with it.
-  for (const [index, layer] of layout.layers.entries()) {
-    emitUpdate(step, layer, index === 0 ? null : outputs[index - 1], deltas[index], inputs);
-  }
-  emitLoss();
+  const factors = layout.layers.map((layer, index) => {
+    return { layer, outputsBelow: index === 0 ? null : outputs[index - 1], deltas: deltas[index] };
+  });
+  emitUpdates(step, factors, inputs, loss);
 }
