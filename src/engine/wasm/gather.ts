@@ -1,4 +1,4 @@
-/** Copies the chosen rows of the data set into the batch. */
+/** Copies rows into the batch: chosen ones of the data set, or those to predict for. */
 import type { FunctionBuilder, Index } from './assembler.ts';
 import { addRowsKernel, type KernelContext, type KernelFunction } from './kernel.ts';
 import { wordOffset } from './scalars.ts';
@@ -40,6 +40,20 @@ export function gatherKernel(context: KernelContext): KernelFunction {
         );
       }
       if (layout.weighted) copyNumber(f, source('weights', bytes), { index: i, base: layout.rowWeights }, bytes);
+    });
+  });
+}
+
+/** Row i of the batch ← row i of the inputs of a prediction, which lie side by side. */
+export function arrangeKernel(context: KernelContext): KernelFunction {
+  const { plan, bytesPerNumber, inputs, chunkInputs } = context.layout;
+  const width = plan.input_size * bytesPerNumber;
+  return addRowsKernel(context, ({ f, first, count }) => {
+    const [i, from] = [f.local('i32'), f.local('i32')];
+    f.get(first).tee(i).i32(width).op('i32.mul').i32(chunkInputs).op('i32.add').set(from);
+    f.whileBelow(i, { local: count }, 1, () => {
+      copyRow(f, from, { index: i, base: inputs.base, stride: inputs.stride }, width);
+      f.increment(from, width);
     });
   });
 }

@@ -88,6 +88,9 @@ export interface NetworkLayout {
   readonly batch: number;
   readonly capacity: number;
   readonly inputs: Rows;
+  /** Rows that prediction takes at a time, and where their inputs lie side by side first. */
+  readonly chunk: number;
+  readonly chunkInputs: number;
   /** A row of targets per sample; labels lie side by side. */
   readonly targets: Rows;
   /** Whether every row of the data has a weight. */
@@ -122,8 +125,8 @@ export interface NetworkLayout {
 }
 
 const CACHE_LINE = 64;
-/** Prediction takes at least so many rows at a time, however small the batches of training are. */
-const CHUNK_ROWS = 64;
+/** Prediction takes so many rows at a time, whatever the batches of training are: their values stay in the caches. */
+const CHUNK_ROWS = 96;
 
 const roundUp = (value: number, multiple: number) => Math.ceil(value / multiple) * multiple;
 
@@ -185,7 +188,8 @@ export function createLayout({
   // An even number of vectors per row of a tile is what the revectorizer needs.
   const granule = tile.vectors % 4 === 0 ? 2 * lanes : lanes;
   const width = tile.vectors * lanes;
-  const capacity = roundUp(roundUp(Math.max(batch, CHUNK_ROWS), tile.rows), lanes) + lanes;
+  const chunk = roundUp(CHUNK_ROWS, tile.rows);
+  const capacity = roundUp(roundUp(Math.max(batch, chunk), tile.rows), lanes) + lanes;
   const places = new Places(CACHE_LINE);
   const rows = (columns: number, count = capacity): Rows => {
     const padded = roundUp(columns, granule);
@@ -203,6 +207,7 @@ export function createLayout({
   const results = places.take(CACHE_LINE);
   const order = places.take(capacity * 4);
   const inputs = rows(plan.input_size);
+  const chunkInputs = places.take(chunk * plan.input_size * bytes + CACHE_LINE);
   const targets = labels ? { base: places.take(capacity * bytes), columns: 1, stride: bytes } : rows(plan.output_size);
   const rowWeights = places.take(capacity * bytes);
   const rowLosses = places.take(capacity * bytes);
@@ -259,6 +264,8 @@ export function createLayout({
     batch,
     capacity,
     inputs,
+    chunk,
+    chunkInputs,
     targets,
     rowWeights,
     rowLosses,

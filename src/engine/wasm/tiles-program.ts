@@ -256,15 +256,18 @@ export class TilesProgram implements Program {
 
   /** Outputs in inference mode, [rows, output_size]. */
   predict(inputs: FloatArray, rows: number): FloatArray {
-    const { plan, layers } = this.#layout;
-    const { outputs } = layers[layers.length - 1];
+    const { plan, layers, bytesPerNumber, chunk } = this.#layout;
+    const { base, stride } = layers[layers.length - 1].outputs;
     const width = plan.output_size;
+    const numbers = this.#numbers;
     const result = this.#array(rows * width);
-    for (let start = 0; start < rows; start += this.#chunk) {
-      const count = Math.min(this.#chunk, rows - start);
+    for (let start = 0; start < rows; start += chunk) {
+      const count = Math.min(chunk, rows - start);
       this.#infer(inputs, start, count);
+      let to = start * width;
       for (let row = 0; row < count; row++) {
-        result.set(this.#view(outputs.base + row * outputs.stride, width), (start + row) * width);
+        const from = (base + row * stride) / bytesPerNumber;
+        for (let k = 0; k < width; k++) result[to++] = numbers[from + k];
       }
     }
     return result;
@@ -272,12 +275,12 @@ export class TilesProgram implements Program {
 
   /** Σ_row scale·weight·loss of the row in float64, rows ascending, in inference mode. */
   evaluate(data: Data): number {
-    const { plan, targets, rowLosses } = this.#layout;
+    const { plan, targets, rowLosses, chunk } = this.#layout;
     const perRow = data.targets.length / data.rows;
     const scale = reductionScale(plan.loss.entry, plan.reduction, data.rows, plan.output_size);
     let mean = 0;
-    for (let start = 0; start < data.rows; start += this.#chunk) {
-      const count = Math.min(this.#chunk, data.rows - start);
+    for (let start = 0; start < data.rows; start += chunk) {
+      const count = Math.min(chunk, data.rows - start);
       this.#infer(data.inputs, start, count);
       this.#placeRows(targets, data.targets, start, count, perRow);
       this.#exports.rowLosses(count);
@@ -287,12 +290,10 @@ export class TilesProgram implements Program {
     return mean;
   }
 
-  get #chunk(): number {
-    return this.#layout.capacity - 4;
-  }
-
   #infer(inputs: FloatArray, start: number, count: number): void {
-    this.#placeRows(this.#layout.inputs, inputs, start, count, this.#layout.plan.input_size);
+    const { plan, chunkInputs, bytesPerNumber } = this.#layout;
+    const width = plan.input_size;
+    this.#numbers.set(inputs.subarray(start * width, (start + count) * width), chunkInputs / bytesPerNumber);
     this.#exports.infer(count);
   }
 
