@@ -29,6 +29,25 @@ it('says storage_busy when the server is not there', async () => {
   await expect(openStore({ database_url })).rejects.toMatchObject({ name: 'StoreError', code: 'storage_busy' });
 });
 
+it('a connection that is lost within a transaction fails that transaction and nothing else', async () => {
+  const place = await server.newPlace();
+  const [driver, other] = [place.openDriver(), place.openDriver()];
+  await driver.transaction((sql) => sql.query('create table numbers (n int)'));
+  const broken = driver.transaction(async (sql) => {
+    await sql.query('insert into numbers values (1)');
+    const [{ pid }] = await sql.query('select pg_backend_pid() as pid');
+    await other.query('select pg_terminate_backend($1)', [pid]);
+    // Nobody waits for an answer while the end of the connection comes.
+    const isThere = async () => (await other.query('select 1 from pg_stat_activity where pid = $1', [pid])).length > 0;
+    while (await isThere());
+    await sql.query('insert into numbers values (2)');
+  });
+  await expect(broken).rejects.toMatchObject({ name: 'StoreError', code: 'storage_busy' });
+  await driver.transaction((sql) => sql.query('insert into numbers values (3)'));
+  expect(await driver.query('select n from numbers')).toEqual([{ n: 3 }]);
+  for (const open of [driver, other]) await open.close();
+});
+
 it('carries a whole service: a data set, a job with weights and rows held out for a test, and its evaluation', async () => {
   const running = await startApp({ DATABASE_URL: await server.newUrl() });
   try {

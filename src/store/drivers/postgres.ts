@@ -96,7 +96,9 @@ class PostgresDriver implements Driver {
 /** A driver for the database of a URL such as `postgres://user:password@host:5432/name`; connects when first used. */
 export function openPostgres(url: string): Driver {
   const pool = new pg.Pool({ connectionString: url, max: connections, types });
-  // An idle connection that the server closes is not an error of any request: the pool replaces it.
+  // An idle connection that the server closes is not an error of any request: the pool replaces it. Of one that is in use
+  // the next statement tells; an event that nobody listens to would end the process.
   pool.on('error', () => undefined);
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return new PostgresDriver(pool);
 }
