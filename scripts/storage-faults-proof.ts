@@ -3,24 +3,34 @@
  * with EIO, ENOSPC and EBUSY while the service is used over HTTP, and checks after each that nothing is lost and nothing
  * is there by halves. A short form is in the tests. Exits with 1 at the first thing that does not hold.
  *
- *     node scripts/storage-faults-proof.ts
+ *     node scripts/storage-faults-proof.ts --store postgres --stride 1
+ *
+ * `--store postgres` keeps the state in a PostgreSQL of its own; with a stride above 1 only every n-th call fails.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import supertest from 'supertest';
 import { buildApp } from '../src/app.ts';
 import { readConfig } from '../src/config.ts';
 import { openServices } from '../src/services/services.ts';
+import { databaseOf } from './own-postgres.ts';
 import { Faults } from './storage-faults/faults.ts';
-import { assertAccounts, backdateFiles, failAtCalls } from './storage-faults/sweep.ts';
+import { assertAccounts, backdate, failAtCalls, keptInFiles, keptInPostgres } from './storage-faults/sweep.ts';
 import { useCases } from './storage-faults/use-cases.ts';
 
+const { values } = parseArgs({
+  options: { store: { type: 'string', default: 'sqlite' }, stride: { type: 'string', default: '1' } },
+});
+const database = await databaseOf(values.store);
+const url = await database?.newUrl();
 const dataDir = mkdtempSync(join(tmpdir(), 'trainyard-faults-'));
 const faults = new Faults();
 faults.blobs = join(dataDir, 'blobs');
-const config = readConfig({ DATA_DIR: dataDir, MAX_WORKERS: '1' });
+const kept = url === undefined ? keptInFiles(dataDir) : keptInPostgres(url, dataDir);
+const config = readConfig({ DATA_DIR: dataDir, MAX_WORKERS: '1', ...(url && { DATABASE_URL: url }) });
 
 async function start() {
   const services = await openServices(config, undefined, { foundation: faults.foundation, storage_retry_ms: 20 });
@@ -37,14 +47,15 @@ async function start() {
 const subject = await start();
 for (const useCase of useCases) {
   const started = performance.now();
-  const hits = await failAtCalls(subject, faults, useCase, 1);
+  const hits = await failAtCalls(subject, faults, useCase, Number(values.stride));
   console.log(`ok  ${useCase.name}: ${hits.length} faults in ${((performance.now() - started) / 1000).toFixed(1)} s`);
 }
 await subject.stop();
-backdateFiles(dataDir);
+await backdate(kept);
 await (await start()).stop();
-await assertAccounts(dataDir);
+await assertAccounts(dataDir, kept);
 console.log(
   'ok  after a restart every blob belongs to a record, every record has its blobs, no temporary file is left',
 );
 rmSync(dataDir, { recursive: true });
+await database?.stop();

@@ -19,6 +19,8 @@ export interface ChaosOptions {
   readonly seed: number;
   /** Of the jobs' epochs; 1 when left out. */
   readonly scale?: number;
+  /** Where the server that is killed keeps its state; in its data directory when left out. */
+  readonly database_url?: string;
   /** Requests under way at once. */
   readonly clients?: number;
   readonly log?: (line: string) => void;
@@ -204,7 +206,9 @@ export async function proveDurability(options: ChaosOptions): Promise<ChaosRepor
   const wanted = await undisturbed(jobs, clients, directory);
   log(`${jobs.length} jobs undisturbed: ${((performance.now() - started) / 1000).toFixed(1)} s`);
 
-  const server = new MortalServer(join(directory, 'killed'), join(directory, 'compiled'));
+  const { database_url: url } = options;
+  const settings: Readonly<Record<string, string>> = url === undefined ? {} : { DATABASE_URL: url };
+  const server = new MortalServer(join(directory, 'killed'), join(directory, 'compiled'), settings);
   const client = new Client(server);
   const end = new AbortController();
   const acknowledged = new Map<string, string>();

@@ -23,10 +23,13 @@ export class MortalServer {
   #kills = 0;
   #whileStarting = 0;
 
-  /** @param compiled directory in which a server that ends in peace leaves compiled code, so that later ones start faster */
-  constructor(dataDir: string, compiled: string) {
+  /**
+   * @param compiled directory in which a server that ends in peace leaves compiled code, so that later ones start faster
+   * @param settings environment variables beside the usual ones
+   */
+  constructor(dataDir: string, compiled: string, settings: Readonly<Record<string, string>> = {}) {
     const env = { PATH: process.env.PATH, NODE_COMPILE_CACHE: compiled };
-    this.#env = { ...env, HOST: '127.0.0.1', PORT: '0', DATA_DIR: dataDir, MAX_WORKERS: '2' };
+    this.#env = { ...env, HOST: '127.0.0.1', PORT: '0', DATA_DIR: dataDir, MAX_WORKERS: '2', ...settings };
     // Nobody else would: a group of its own does not hear of the end of the process that started it.
     process.once('exit', () => this.#killGroup());
   }

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Faults } from '../../scripts/storage-faults/faults.ts';
-import { assertAccounts, backdateFiles, failAtCalls } from '../../scripts/storage-faults/sweep.ts';
+import { assertAccounts, backdate, failAtCalls, keptInFiles } from '../../scripts/storage-faults/sweep.ts';
 import { useCases } from '../../scripts/storage-faults/use-cases.ts';
 import { type StartedApp, startApp } from '../support/app.ts';
 
@@ -31,9 +31,10 @@ describe('a storage of which each call fails once', () => {
 
   it('holds after the next start what its records account for, and nothing else', async () => {
     await running.stop();
-    backdateFiles(running.config.dataDir);
+    const kept = keptInFiles(running.config.dataDir);
+    await backdate(kept);
     running = await start({ DATA_DIR: running.config.dataDir });
     await running.stop();
-    await expect(assertAccounts(running.config.dataDir)).resolves.toBeUndefined();
+    await expect(assertAccounts(running.config.dataDir, kept)).resolves.toBeUndefined();
   });
 });

@@ -1,9 +1,23 @@
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { proveDurability } from '../../scripts/chaos/proof.ts';
+import { freePort } from '../../scripts/own-postgres.ts';
+import { Faults } from '../../scripts/storage-faults/faults.ts';
+import { assertAccounts, backdate, failAtCalls, keptInPostgres } from '../../scripts/storage-faults/sweep.ts';
+import { useCases } from '../../scripts/storage-faults/use-cases.ts';
+import { diagnosisView } from '../../src/schemas/diagnosis.ts';
+import { layerStatistics } from '../../src/schemas/layers.ts';
+import { stepView } from '../../src/schemas/step.ts';
+import type { Driver } from '../../src/store/driver.ts';
 import { openStore } from '../../src/store/open.ts';
-import { startApp } from '../support/app.ts';
-import { train } from '../support/jobs.ts';
+import { ailing } from '../support/ailing-jobs.ts';
+import { type StartedApp, startApp } from '../support/app.ts';
+import { follow, long, submit, train, undisturbed, untilProgress } from '../support/jobs.ts';
 import { conformance } from './conformance.ts';
-import { freePort, type PostgresServer, startPostgres } from './places.ts';
+import { type PostgresServer, startPostgres } from './places.ts';
+
+const diverging = ailing.find(
+  ({ what }) => what === 'inputs of the size of thousands, at a rate too high for scaled ones',
+)!.body;
 
 let server: PostgresServer;
 
@@ -29,6 +43,12 @@ it('says storage_busy when the server is not there', async () => {
   await expect(openStore({ database_url })).rejects.toMatchObject({ name: 'StoreError', code: 'storage_busy' });
 });
 
+/** Ends all connections to the database but two, as its restart does. */
+const endConnections = (driver: Driver) =>
+  driver.query(
+    "select pg_terminate_backend(pid) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid() and application_name <> 'control'",
+  );
+
 it('a connection that is lost within a transaction fails that transaction and nothing else', async () => {
   const place = await server.newPlace();
   const [driver, other] = [place.openDriver(), place.openDriver()];
@@ -47,6 +67,80 @@ it('a connection that is lost within a transaction fails that transaction and no
   expect(await driver.query('select n from numbers')).toEqual([{ n: 3 }]);
   for (const open of [driver, other]) await open.close();
 });
+
+describe('a whole service on PostgreSQL', () => {
+  let running: StartedApp;
+  const faults = new Faults();
+
+  beforeAll(async () => {
+    const surroundings = { foundation: faults.foundation, storage_retry_ms: 20 };
+    running = await startApp({ DATABASE_URL: await server.newUrl() }, surroundings);
+  });
+
+  afterAll(async () => {
+    await running.stop();
+    running.remove();
+  });
+
+  it('explains a job that diverged, its steps and layers, and applies the fix', async () => {
+    const failed = await train(running, { ...diverging, checkpoint: { every_epochs: 1 } });
+    expect(failed).toMatchObject({ state: 'failed', stop_reason: 'diverged' });
+    const { request } = running;
+    const { body: found } = await request.get(failed.urls.diagnosis).expect(200);
+    expect(diagnosisView.parse(found)).toMatchObject({
+      verdict: 'failed',
+      cause: { code: 'unscaled_inputs' },
+      replay: { bit_identical: true },
+    });
+    const { body: kept } = await request.get(failed.urls.diagnosis).expect(200);
+    expect(kept).toEqual(found);
+    const { body: step } = await request.get(`${failed.urls.self}/steps/2?include=gradients`).expect(200);
+    expect(stepView.parse(step)).toMatchObject({ step: 2, replay: { bit_identical: true } });
+    const { body: layers } = await request.get(failed.urls.layers).expect(200);
+    expect(layerStatistics.parse(layers).step.slice(0, 2)).toEqual([1, 2]);
+    const fix = found.fixes.find(({ succeeded }: { succeeded: boolean }) => succeeded).id;
+    const { body: mended } = await request
+      .post(`${failed.urls.diagnosis}/apply`)
+      .set('Prefer', 'wait=30')
+      .send({ fix })
+      .expect(201);
+    expect(mended).toMatchObject({ state: 'succeeded', parent: { job_id: failed.id, fix } });
+  });
+
+  it('ends a job with the bits of an undisturbed one though all its connections are lost on the way', async () => {
+    const view = await submit(running, { ...long, epochs: 8_000, checkpoint: { every_epochs: 500 } });
+    await untilProgress(running, view.id);
+    expect(await endConnections(faults.driver!)).not.toEqual([]);
+    for await (const { event } of follow(running, view.id)) if (event === 'end') break;
+    const { body: done } = await running.request.get(view.urls.self).expect(200);
+    expect(done).toMatchObject({ state: 'succeeded', parameters_sha256: undisturbed(done, []) });
+  });
+
+  /** Every call is tried by scripts/storage-faults-proof.ts. */
+  it.for(useCases)(
+    'loses nothing and shows nothing by halves when calls of the storage fail: $name',
+    async (useCase) => {
+      const hits = await failAtCalls(running, faults, useCase, 37);
+      expect(hits.length).toBeGreaterThan(0);
+    },
+  );
+
+  it('holds after the next start what its records account for, and nothing else', async () => {
+    await running.stop();
+    const { databaseUrl: url = '', dataDir } = running.config;
+    const kept = keptInPostgres(url, dataDir);
+    await backdate(kept);
+    running = await startApp({ DATABASE_URL: url, DATA_DIR: dataDir });
+    await running.stop();
+    await expect(assertAccounts(dataDir, kept)).resolves.toBeUndefined();
+  });
+});
+
+it('a server that is killed again and again loses no job, doubles none, and changes no bit of any', async () => {
+  const database_url = await server.newUrl();
+  const report = await proveDurability({ kills: 2, jobs: 5, seed: 3, scale: 0.25, clients: 5, database_url });
+  expect(report).toMatchObject({ kills: 2, lost: 0, duplicated: 0, differences: [] });
+}, 60_000);
 
 it('carries a whole service: a data set, a job with weights and rows held out for a test, and its evaluation', async () => {
   const running = await startApp({ DATABASE_URL: await server.newUrl() });
