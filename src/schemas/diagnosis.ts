@@ -1,8 +1,8 @@
 /** What is wrong with a job, and what mends it. */
 import { z } from 'zod';
 import { causes } from '../training/post-mortem/causes.ts';
-import { verdicts } from '../training/post-mortem/diagnose.ts';
 import { fixes } from '../training/post-mortem/fixes.ts';
+import { verdicts } from '../training/post-mortem/verdicts.ts';
 import { finiteOrNot, names } from './common.ts';
 import { bugMark } from './job.ts';
 import { jobError, jobState, stopReason } from './job-view.ts';

@@ -1,7 +1,7 @@
 /** A step of a finished job, explained. */
 import { z } from 'zod';
 import { arithmetics, precisions } from '../engine/definition.ts';
-import { batchTensors, parameterTensors } from '../training/post-mortem/explain-step.ts';
+import { batchTensors, parameterTensors } from '../training/post-mortem/step-tensors.ts';
 import { finiteOrNot } from './common.ts';
 import { explainedTensor, layerGradients } from './gradients.ts';
 import { bugMark } from './job.ts';

@@ -1,7 +1,7 @@
 /** `GET /v1/jobs/{id}/diagnosis`: why a job failed, or why it learned badly, and what mends it. */
 import type { CheckpointRecord, JobRecord } from '../store/store.ts';
+import { frameCount } from '../training/post-mortem/cost.ts';
 import type { DiagnosisRequest } from '../training/post-mortem/diagnose.ts';
-import { frameCount } from '../training/post-mortem/frames.ts';
 import { namesOf } from '../training/states.ts';
 import { runWarnings } from '../training/warnings.ts';
 import { digestOf } from './digest.ts';

@@ -6,6 +6,9 @@ const perUnit = 30;
 /** The reference takes about so many times as long as compiled code. */
 export const referenceFactor = 30;
 
+/** The last steps that are shown tensor by tensor, where they can be afforded. */
+export const frameCount = 20;
+
 /** One step of training: forward, and twice as much back. */
 export function stepCost({ parameter_count, layers }: Plan, batchSize: number): number {
   const units = layers.reduce((sum, layer) => sum + layer.units, 0);

@@ -7,15 +7,16 @@ import { type CreateBackend, Run } from '../run.ts';
 import type { Case, Curvature, Fix, TriedFix } from './case.ts';
 import { shown } from './case.ts';
 import { type Cause, findCauses, hasLearned, type Judged, learnsBadly, mostlySaturated, rankFixes } from './causes.ts';
-import { referenceFactor, stepCost } from './cost.ts';
+import { frameCount, referenceFactor, stepCost } from './cost.ts';
 import { largestCurvature, rateBound } from './curvature.ts';
 import { dataFacts, type LayerFacts, layerFacts } from './facts.ts';
 import { candidateFixes, candidatesOf, lastResort, sentenceOf } from './fixes.ts';
-import { affordableFrames, type Frame, frameCount, type Growth, growthOf, recordFrames } from './frames.ts';
+import { affordableFrames, type Frame, type Growth, growthOf, recordFrames } from './frames.ts';
 import { judgementOf } from './judgement.ts';
 import { type RecordedLosses, Replay, type ReplayReport } from './replay.ts';
 import { absMax, exactPlan, sampleOf } from './sample.ts';
 import { type Bar, hasSucceeded, type Trial, tryOut } from './trial.ts';
+import { type Verdict, verdicts } from './verdicts.ts';
 import { wireText } from './wire-text.ts';
 import { auditRun } from './wrong-gradient.ts';
 
@@ -39,13 +40,6 @@ export interface DiagnosisRequest {
   /** Multiply-adds that all trials may take together. */
   readonly trial_work: number;
 }
-
-export const verdicts = {
-  failed: 'The job left the finite numbers.',
-  suspicious: 'The job ended with a model, but something is wrong with it.',
-  healthy: 'Nothing is wrong with the numbers of the job.',
-} as const;
-export type Verdict = keyof typeof verdicts;
 
 /** Where exactly it happened. */
 export interface Failure extends DivergedError {

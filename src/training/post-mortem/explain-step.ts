@@ -10,15 +10,8 @@ import { type TensorStatistics, tensorStatistics } from '../tensor-statistics.ts
 import { formulas, shownNumber, shownTensor, workedDerivation } from '../worked-derivation.ts';
 import { type Clipping, type InstrumentedStep, instrument } from './instruments.ts';
 import { Replay, type ReplayReport, type ReplayRequest } from './replay.ts';
+import { type BatchTensor, batchTensors, type ParameterTensor, parameterTensors } from './step-tensors.ts';
 import { wireText } from './wire-text.ts';
-
-/** Values of a pass, one row per sample. */
-export const batchTensors = ['pre_activations', 'activations', 'deltas', 'input_gradients'] as const;
-/** Values in the shape of the parameters. */
-export const parameterTensors = ['gradients', 'updates', 'parameters'] as const;
-
-export type BatchTensor = (typeof batchTensors)[number];
-export type ParameterTensor = (typeof parameterTensors)[number];
 
 export interface StepRequest extends ReplayRequest {
   /** 1-based. */

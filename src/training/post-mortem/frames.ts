@@ -3,11 +3,9 @@ import type { FloatArray, Plan } from '../../engine/backend.ts';
 import { trainedTensors } from '../../engine/parameters.ts';
 import type { RunRequest } from '../request.ts';
 import { tensorStatistics } from '../tensor-statistics.ts';
-import { stepCost } from './cost.ts';
+import { frameCount, stepCost } from './cost.ts';
 import { type InstrumentedStep, instrument } from './instruments.ts';
 import type { Replay } from './replay.ts';
-
-export const frameCount = 20;
 
 /** Multiply-adds that all frames may take in the reference together. */
 const frameWork = 5e9;
