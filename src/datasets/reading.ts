@@ -18,8 +18,13 @@ export interface ReadingTask {
 
 export type ThreadMessage =
   | { readonly kind: 'part'; readonly number: number; readonly bytes: Uint8Array<ArrayBuffer> }
-  | { readonly kind: 'done'; readonly profile: DatasetProfile }
-  | { readonly kind: 'refused'; readonly problems: readonly DatasetProblem[] };
+  | ((
+      | { readonly kind: 'done'; readonly profile: DatasetProfile }
+      | { readonly kind: 'refused'; readonly problems: readonly DatasetProblem[] }
+    ) & {
+      /** Bytes that the thread holds, garbage included. */
+      readonly held: number;
+    });
 
 /** Keeps one part; they come in order. */
 export type StorePart = (number: number, part: Uint8Array<ArrayBuffer>) => Promise<void>;
@@ -34,9 +39,16 @@ export interface Readers {
   close(): Promise<void>;
 }
 
+/** An idle thread collects no garbage: after large data it is worth less than its memory. */
+const maxHeld = 40 * 2 ** 20;
+
 /** @param atOnce threads at most; each is started when it is first needed and kept, idle ones do not hold the process */
 export function openReaders(atOnce: number): Readers {
   const idle: Worker[] = [];
+  const rest = async (thread: Worker, held: number) => {
+    if (held <= maxHeld) idle.push(thread);
+    else await thread.terminate();
+  };
   const all = new Set<Worker>();
   const waiting: (() => void)[] = [];
   let busy = 0;
@@ -47,13 +59,14 @@ export function openReaders(atOnce: number): Readers {
       else busy += 1;
       const thread = idle.pop() ?? startThread(all);
       try {
-        const profile = await readIn(thread, { work, finish, stored: new SharedArrayBuffer(4) }, store);
-        idle.push(thread);
-        return profile;
+        const end = await readIn(thread, { work, finish, stored: new SharedArrayBuffer(4) }, store);
+        // After a refusal the thread is as good as new.
+        await rest(thread, end.held);
+        if (end.kind === 'done') return end.profile;
+        throw new DatasetError(end.problems);
       } catch (error) {
-        // After a refusal the thread is as good as new; after anything else nobody knows.
-        if (error instanceof DatasetError) idle.push(thread);
-        else await thread.terminate();
+        // After anything else nobody knows.
+        if (!(error instanceof DatasetError)) await thread.terminate();
         throw error;
       } finally {
         thread.unref();
@@ -75,13 +88,14 @@ function startThread(all: Set<Worker>): Worker {
   return thread;
 }
 
-async function readIn(thread: Worker, task: ReadingTask, store: StorePart): Promise<DatasetProfile> {
-  const { promise, resolve, reject } = Promise.withResolvers<DatasetProfile>();
+type End = Exclude<ThreadMessage, { readonly kind: 'part' }>;
+
+async function readIn(thread: Worker, task: ReadingTask, store: StorePart): Promise<End> {
+  const { promise, resolve, reject } = Promise.withResolvers<End>();
   const counter = new Int32Array(task.stored);
   let storing = Promise.resolve();
   const onMessage = (message: ThreadMessage): void => {
-    if (message.kind === 'done') resolve(message.profile);
-    else if (message.kind === 'refused') reject(new DatasetError(message.problems));
+    if (message.kind !== 'part') resolve(message);
     else {
       storing = storing
         .then(() => store(message.number, message.bytes))
@@ -97,9 +111,9 @@ async function readIn(thread: Worker, task: ReadingTask, store: StorePart): Prom
   thread.on('message', onMessage).on('error', reject).on('exit', onExit);
   try {
     thread.postMessage(task);
-    const profile = await promise;
+    const end = await promise;
     await storing;
-    return profile;
+    return end;
   } finally {
     thread.off('message', onMessage).off('error', reject).off('exit', onExit);
   }

@@ -1,4 +1,5 @@
 /** The thread that reads uploads (or draws toy data sets) one after the other and hands their stored form to the main thread. */
+import { getHeapStatistics } from 'node:v8';
 import { parentPort } from 'node:worker_threads';
 import { lowerPriority } from '../training/priority.ts';
 import { finishDataset } from './finish.ts';
@@ -27,7 +28,13 @@ function run({ work, finish, stored }: ReadingTask): ThreadMessage {
     send({ kind: 'part', number: sent, bytes }, [bytes.buffer]);
     sent += 1;
   });
-  return { kind: 'done', profile };
+  return { kind: 'done', profile, held: held() };
+}
+
+/** Of this thread alone. */
+function held(): number {
+  const { total_heap_size, external_memory } = getHeapStatistics();
+  return total_heap_size + external_memory;
 }
 
 lowerPriority(niceness);
@@ -37,6 +44,6 @@ parentPort?.on('message', (task: ReadingTask) => {
   } catch (error) {
     // Anything else is a fault of ours: it ends the thread, and the task with it.
     if (!(error instanceof DatasetError)) throw error;
-    send({ kind: 'refused', problems: error.problems });
+    send({ kind: 'refused', problems: error.problems, held: held() });
   }
 });
