@@ -5,7 +5,7 @@
  * so float32 and float64 networks start from the same weights. fan_in inputs and fan_out units per layer.
  */
 import type { AnyOptions, OptionTable, OptionValues, Spec } from './options.ts';
-import { normal, uniform } from './prng.ts';
+import { normal, uniforms } from './prng.ts';
 
 /** Where a layer's random numbers come from. */
 export interface DrawKey {
@@ -41,8 +41,8 @@ const initializer = <O extends OptionTable>(
 ) => entry;
 
 function uniformWeights(length: number, { seed, layer }: DrawKey, low: number, high: number): Float64Array {
-  const weights = new Float64Array(length);
-  for (let i = 0; i < length; i++) weights[i] = low + (high - low) * uniform(seed, 'initialization', layer, i);
+  const weights = uniforms(length, seed, 'initialization', layer);
+  for (let i = 0; i < length; i++) weights[i] = low + (high - low) * weights[i];
   return weights;
 }
 

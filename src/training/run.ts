@@ -221,7 +221,8 @@ export class Run {
 
   /** The model as it stands: that of the best epoch with `restore_best`, else that of the last good step. */
   result(): RunResult {
-    return modelOf(this.checkpoint());
+    const saved = this.#lastCheckpoint;
+    return modelOf(saved.cursor.step === this.#step ? saved : this.checkpoint());
   }
 
   /** The model of `result` on the test rows: by the job's metrics and the usual ones; null without test rows. */

@@ -56,8 +56,17 @@ function answer({ id, model, question }: ToWorker & { readonly type: 'question' 
   }
 }
 
+/** The model goes as it is, without a copy: the run is over. */
+function end(end: RunEnd): void {
+  const { parameters, statistics } = 'result' in end ? end.result : {};
+  send(
+    { type: 'ended', end },
+    [parameters, statistics].flatMap((array) => (array?.buffer as ArrayBuffer) ?? []),
+  );
+}
+
 port.on('message', (message: ToWorker) => {
-  if (message.type === 'run') send({ type: 'ended', end: carryOut(message) });
+  if (message.type === 'run') end(carryOut(message));
   if (message.type === 'help') send(help(message));
   if (message.type === 'learn_model') inference.learn(message.model, message.learned);
   if (message.type === 'forget_model') inference.forget(message.model);

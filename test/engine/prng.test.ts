@@ -8,6 +8,7 @@ import {
   type Stream,
   streams,
   uniform,
+  uniforms,
 } from '../../src/engine/prng.ts';
 
 function block(counter: number[], key: number[]): number[] {
@@ -60,6 +61,7 @@ describe('uniform numbers', () => {
   test('are a function of their key: asking in another order gives the same', () => {
     expect(uniform(7, 'generate', 3, 19_999)).toBe(values[19_999]);
     expect(uniform(7, 'generate', 3, 0)).toBe(values[0]);
+    expect(uniforms(19_999, 7, 'generate', 3)).toEqual(Float64Array.from(values.slice(0, 19_999)));
   });
 
   test('differ when any part of the key differs, the high words of seed and step included', () => {
