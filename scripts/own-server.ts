@@ -3,7 +3,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { delimiter, dirname, join, resolve } from 'node:path';
+import packageJson from '../package.json' with { type: 'json' };
 import { waitForReadyLine } from './ready-line.ts';
 
 export interface OwnServer {
@@ -23,11 +24,11 @@ const root = resolve(import.meta.dirname, '..');
 export async function startServer(settings: Readonly<Record<string, string>> = {}): Promise<OwnServer> {
   const dataDir = mkdtempSync(join(tmpdir(), 'trainyard-'));
   const usual = { HOST: '127.0.0.1', PORT: '0', DATA_DIR: dataDir, LOG_LEVEL: 'info', API_KEYS: '' };
-  // As `npm start` sets it: workers inherit it, so that they start several times as fast.
-  const cache = { NODE_COMPILE_CACHE: join(root, 'node_modules/.cache/compiled') };
-  const server = spawn(process.execPath, ['src/boot-guard.js'], {
+  // As npm runs it, with the Node of this process.
+  const path = [dirname(process.execPath), process.env.PATH].join(delimiter);
+  const server = spawn('sh', ['-c', packageJson.scripts.start], {
     cwd: root,
-    env: { ...cache, ...process.env, ...usual, ...settings },
+    env: { ...process.env, PATH: path, ...usual, ...settings },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const stop = async () => {
