@@ -39,10 +39,27 @@ export function createSend({ allowPrivate, timeoutMs = defaultTimeoutMs, resolve
     } catch (error) {
       if (error instanceof DeliveryError) throw error;
       if (timeout.aborted) throw new DeliveryError(`no answer within ${timeoutMs / 1000} s`, null, { cause: error });
-      const { code, message } = error as NodeJS.ErrnoException;
-      throw new DeliveryError(`the connection failed: ${code ?? message}`, null, { cause: error });
+      throw new DeliveryError(`the connection failed: ${reasonOf(error as Error)}`, null, { cause: error });
     }
   };
+}
+
+/** What TLS finds wrong with a receiver, by Node's codes, in words for the owner of the webhook. */
+const tlsFaults: Readonly<Record<string, string>> = {
+  CERT_HAS_EXPIRED: 'the receiver’s certificate has expired',
+  CERT_NOT_YET_VALID: 'the receiver’s certificate is not valid yet',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'the receiver’s certificate is signed by nobody but itself',
+  SELF_SIGNED_CERT_IN_CHAIN: 'the authority of the receiver’s certificate is not trusted by this service',
+  UNABLE_TO_GET_ISSUER_CERT: 'the authority of the receiver’s certificate is not trusted by this service',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'the authority of the receiver’s certificate is not trusted by this service',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'the authority of the receiver’s certificate is not trusted by this service',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'the receiver’s certificate is not for this host',
+  EPROTO: 'the receiver does not speak TLS, or not as this service does',
+};
+
+function reasonOf({ code, message }: NodeJS.ErrnoException): string {
+  if (code === undefined) return message;
+  return Object.hasOwn(tlsFaults, code) ? `${tlsFaults[code]} (${code})` : code;
 }
 
 /** A look-up of a name cannot be aborted, so its end is not waited for. */
