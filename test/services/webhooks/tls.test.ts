@@ -108,12 +108,13 @@ describe('a webhook by https', () => {
   ] as const)(
     'is not sent to a receiver %s; its record says so, and it will be tried again',
     async (_what, start, code, words) => {
-      received.length = 0;
-      const delivery = await deliveryTo(await start());
+      const port = await start();
+      const delivery = await deliveryTo(port);
       expect(delivery).toMatchObject({ state: 'pending', attempts: 1, status: null });
       expect(delivery.error).toMatch(words);
       expect(delivery.error).toContain(`(${code})`);
-      expect(received).toEqual([]);
+      // The job before may still be telling of its end.
+      expect(received.filter((line) => line.startsWith(`localhost:${port} `))).toEqual([]);
     },
   );
 
