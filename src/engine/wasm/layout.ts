@@ -144,7 +144,7 @@ function strideOf(bytes: number): number {
 }
 
 /** Inputs of a batch beyond this do not stay in the L2 cache; every panel of units reads all of them, down the columns. */
-const PACKED_BYTES = 2 ** 19;
+const PACKED_BYTES = 3 * 2 ** 17;
 /** Fewer panels than this are over sooner than the inputs are turned. */
 const PACKED_PANELS = 4;
 
