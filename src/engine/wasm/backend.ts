@@ -121,6 +121,7 @@ export class WasmBackend implements Backend {
     const losses = lossColumn(this.plan, batches.count);
     let done = 0;
     while (done < batches.count) {
+      if (this.#trainer.isLarge && isSet(block.control)) break;
       const range = { block, batches, first: done, end: batches.count };
       this.#lookback.prepare(block);
       const ran = this.#runOrRepeat(range, losses);
@@ -139,7 +140,7 @@ export class WasmBackend implements Backend {
       if (divergence !== null) return { steps_done: done, losses: withLoss(losses, done, loss), divergence };
       losses[done] = loss as number;
       done += 1;
-      if (block.control !== undefined && Atomics.load(block.control, 0) !== 0) break;
+      if (isSet(block.control)) break;
     }
     return { steps_done: done, losses: done === batches.count ? losses : losses.slice(0, done), divergence: null };
   }
@@ -251,6 +252,8 @@ export class WasmBackend implements Backend {
 
 const lossColumn = ({ precision }: Plan, length: number): FloatArray =>
   precision === 'float32' ? new Float32Array(length) : new Float64Array(length);
+
+const isSet = (control: Int32Array | undefined) => control !== undefined && Atomics.load(control, 0) !== 0;
 
 function withLoss(losses: FloatArray, done: number, loss: number | undefined): FloatArray {
   if (loss === undefined) return losses.slice(0, done);

@@ -15,6 +15,8 @@ export interface StepRange {
 
 /** Compiled training code with the state it works on. */
 export interface Program {
+  /** Whether a step takes so long that none is begun once a stop has been asked for. */
+  readonly isLarge: boolean;
   /** Whether a step takes so long, more than one piece, that it can be abandoned. */
   readonly abandons: boolean;
   /** Numbers that `save` copies. */

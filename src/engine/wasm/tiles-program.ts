@@ -136,6 +136,10 @@ export class TilesProgram implements Program {
     this.#stages = this.#options.phased ? new Stages(instance.exports, layout, leader, piece_operations) : null;
   }
 
+  get isLarge(): boolean {
+    return this.#options.phased;
+  }
+
   /** How many threads carried out the last step. */
   get threads(): number {
     return this.#threads;

@@ -33,6 +33,7 @@ export function fitsTiny(plan: Plan, setup: TrainingSetup, data: Data): boolean 
 }
 
 export class TinyProgram implements Program {
+  readonly isLarge = false;
   readonly abandons = false;
   readonly #options: TilesOptions;
   readonly #layout: TinyLayout;

@@ -7,6 +7,7 @@ import { fingerprint, prepare } from './compare.ts';
 
 /** A program whose state is one number: a step multiplies it by the learning rate and adds the row. */
 class Sum implements Program {
+  readonly isLarge = false;
   readonly abandons: boolean;
   readonly stateNumbers = 1000;
   value = 1;

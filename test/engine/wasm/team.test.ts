@@ -202,10 +202,21 @@ describe('a long step', () => {
     expect(fingerprint(backend, backend.train(block), data)).toEqual(trainAlone(clipped));
   });
 
-  it('is not begun when a stop has been asked for, whoever would help', () => {
+  it('is not begun when a stop has been asked for', () => {
     const { compiled, block } = prepare({ ...clipped, options: { tiny_after_steps: Infinity, piece_operations: 1e5 } });
     expect(compiled().train({ ...block, control: new Int32Array([1]) }).steps_done).toBe(0);
   });
+
+  it.each([1, MEMBERS])(
+    'of one piece is not begun when a stop has been asked for, with %d to help',
+    async (members) => {
+      const { backend, dismiss } = lead(clipped, { members });
+      const { block, data } = prepare(clipped);
+      expect(backend.train({ ...block, control: new Int32Array([1]) }).steps_done).toBe(0);
+      expect(fingerprint(backend, backend.train(block), data)).toEqual(trainAlone(clipped));
+      await dismiss();
+    },
+  );
 });
 
 describe('the rows and columns of a step', () => {
