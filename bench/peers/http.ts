@@ -2,9 +2,10 @@
  * The service itself: a job over HTTP on one worker, timed by a client from POST to the finished answer, with durable
  * history and every default in force; `shuffle` as the first argument for jobs that shuffle, as is their default.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { type OwnServer, startServer } from '../../scripts/own-server.ts';
+import { writeNpy } from '../../src/interop/npy.ts';
 import type { Answer, Request } from '../peer.ts';
 import { BATCHES, dataOf, LEARNING_RATE, type Workload, workloads } from '../workloads.ts';
 
@@ -13,8 +14,8 @@ const shuffle = process.argv[2] === 'shuffle';
 const SPELL_SECONDS = 1;
 
 async function post<T>(url: string, body: object, headers: Record<string, string> = {}): Promise<T> {
-  const init = { method: 'POST', headers: { 'content-type': 'application/json', ...headers } };
-  const response = await fetch(url, { ...init, body: JSON.stringify(body) });
+  const json = { headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) };
+  const response = await fetch(url, { method: 'POST', ...(body instanceof Blob ? { body } : json) });
   if (!response.ok) throw new Error(`${url} answered ${response.status}: ${await response.text()}`);
   return (await response.json()) as T;
 }
@@ -28,20 +29,31 @@ interface Job {
 /** Seconds of wall-clock time for a job of so many epochs of the workload. */
 type Train = (epochs: number) => Promise<number>;
 
+/** The data as NumPy saves them: one matrix, the targets in its last columns. */
+async function upload(base: string, workload: Workload): Promise<string> {
+  const { rows, width, units, inputs, targets } = dataOf(workload);
+  const columns = width + units;
+  const matrix = new Float64Array(rows * columns);
+  for (let row = 0; row < rows; row++) {
+    matrix.set(inputs.subarray(row * width, (row + 1) * width), row * columns);
+    matrix.set(targets.subarray(row * units, (row + 1) * units), row * columns + width);
+  }
+  const target = Array.from({ length: units }, (_, i) => `column_${width + i + 1}`).join();
+  const { id } = await post<{ id: string }>(
+    `${base}/v1/datasets?target=${target}`,
+    new Blob([new Uint8Array(writeNpy(matrix, [rows, columns]))], { type: 'application/x-npy' }),
+  );
+  return id;
+}
+
 async function prepare(base: string, workload: Workload): Promise<Train> {
   const { sizes, hidden, output, loss, optimizer, batch } = workload;
-  const { rows, width, units, inputs, targets } = dataOf(workload);
-  const matrix = (values: Float32Array, columns: number) =>
-    Array.from({ length: rows }, (_, row) => Array.from(values.subarray(row * columns, (row + 1) * columns)));
-  const { id: dataset_id } = await post<{ id: string }>(`${base}/v1/datasets`, {
-    inputs: matrix(inputs, width),
-    targets: matrix(targets, units),
-  });
+  const dataset_id = await upload(base, workload);
   const layers = sizes.slice(1).map((size, i) => ({
     units: size,
     activation: i === sizes.length - 2 ? output : hidden,
   }));
-  const network = { input_size: width, layers, loss };
+  const network = { input_size: sizes[0], layers, loss };
   return async (epochs) => {
     const request = {
       ...{ network, dataset_id, epochs, batch_size: batch, shuffle, seed: 1 },
@@ -55,7 +67,7 @@ async function prepare(base: string, workload: Workload): Promise<Train> {
   };
 }
 
-/** Megabytes of memory that the process has held at most. */
+/** Megabytes of memory that the process has held at most since it was started, or since the last `forgetPeak`. */
 function peakMegabytes({ process: { pid } }: OwnServer): number | null {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8');
@@ -65,10 +77,16 @@ function peakMegabytes({ process: { pid } }: OwnServer): number | null {
   }
 }
 
+/** See clear_refs in proc_pid_smaps(5). */
+function forgetPeak({ process: { pid } }: OwnServer): void {
+  if (process.platform === 'linux') writeFileSync(`/proc/${pid}/clear_refs`, '5');
+}
+
 /** One server per workload, so that its memory is that of the workload. */
 class Measured {
   readonly #train: Train;
   readonly #server: OwnServer;
+  readonly #uploadPeak: number | null;
   #epochs = 1;
 
   static async start(workload: Workload): Promise<Measured> {
@@ -79,6 +97,12 @@ class Measured {
   private constructor(server: OwnServer, train: Train) {
     this.#server = server;
     this.#train = train;
+    this.#uploadPeak = peakMegabytes(server);
+    forgetPeak(server);
+  }
+
+  get #note(): string {
+    return `peak memory ${peakMegabytes(this.#server)} MB training, ${this.#uploadPeak} MB before, with the upload`;
   }
 
   async answer(seconds: number): Promise<Answer> {
@@ -87,7 +111,7 @@ class Measured {
       const took = await this.#train(this.#epochs);
       if (took >= SPELL_SECONDS) least = Math.min(least, took / (this.#epochs * BATCHES));
       if (least < Infinity && performance.now() >= end) {
-        return { seconds_per_step: least, note: `peak memory ${peakMegabytes(this.#server)} MB` };
+        return { seconds_per_step: least, note: this.#note };
       }
       if (took < SPELL_SECONDS) {
         this.#epochs = Math.ceil(this.#epochs * Math.min(50, (1.3 * SPELL_SECONDS) / Math.max(took, 0.01)));
