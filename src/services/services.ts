@@ -26,6 +26,8 @@ export interface Services {
   readonly gauges: Gauges;
   /** False while starting or stopping: new work is refused, and `/readyz` says so. */
   ready(): boolean;
+  /** Gets ready what the first job needs: to be called when the service listens and has a moment. */
+  warmUp(): void;
   /** Resolves when the storage answers. */
   ping(): Promise<void>;
   /** Lets everything under way reach a safe point, then frees every resource. Not ready from the first moment. */
@@ -63,6 +65,7 @@ export async function openServices(
     workers: config.maxWorkers,
     threads_per_run: config.maxThreadsPerJob,
     settings: { checkpoint_after_points: storedPoints },
+    cold: true,
   });
   const { webhooks } = config;
   const jobs = createJobs({ store, pool, datasets, limits, log, room, storage_retry_ms, webhooks });
@@ -78,6 +81,7 @@ export async function openServices(
     catalog: createCatalog(limits),
     gauges: createGauges(store, pool, room),
     ready: () => closing === undefined,
+    warmUp: () => pool.warmUp(),
     ping: () => store.ping(),
     close: () => {
       closing ??= Promise.all([jobs.close(), datasets.close(), linePredictions.close(), gradients.close()]).then(() =>

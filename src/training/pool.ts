@@ -73,6 +73,8 @@ export interface PoolOptions {
   /** Heap limit of one worker in MiB; beyond it the worker dies with `out_of_memory`. */
   readonly max_heap_mb?: number;
   readonly settings?: Partial<RunSettings>;
+  /** Start no thread before `warmUp` or the first run. */
+  readonly cold?: boolean;
   /** The worker's module; another one in tests. */
   readonly entry?: URL;
 }
@@ -99,6 +101,12 @@ export interface TrainingPool {
   close(): Promise<void>;
 }
 
+/** A pool as its owner sees it. */
+export interface ThreadPool extends TrainingPool {
+  /** Starts the threads that have not been started yet, so that no run waits for one. */
+  warmUp(): void;
+}
+
 const workerEntry = new URL('./worker.ts', import.meta.url);
 const defaultEscalationMs = 5_000;
 /** Training yields to the API: half of the way to the lowest priority. */
@@ -114,20 +122,23 @@ const smallStart = 2_000_000;
 /** How long a closing pool waits for its runs before it terminates what is left. */
 const closingMs = 8_000;
 
-/** Starts the threads at once, so that the first run does not wait for one. */
-export function createPool(options: PoolOptions): TrainingPool {
+/** Starts the threads at once unless it is to be `cold`. */
+export function createPool(options: PoolOptions): ThreadPool {
   return new Pool(options);
 }
 
 interface Place extends Lendable {
-  /** Null after a thread that died before it came to life: starting it again at once could go on for ever. */
+  /**
+   * Null before it is needed, and after a thread that died before it came to life: starting it again at once could go on
+   * for ever.
+   */
   thread: Thread | null;
   /** The thread has reported that it is up. */
   online: boolean;
   run: PoolRun | null;
 }
 
-class Pool implements TrainingPool {
+class Pool implements ThreadPool {
   readonly #options: PoolOptions;
   readonly #places: readonly Place[];
   readonly #lending: Lending;
@@ -141,7 +152,7 @@ class Pool implements TrainingPool {
 
   constructor(options: PoolOptions) {
     this.#options = options;
-    this.#places = Array.from({ length: options.workers }, () => this.#createPlace());
+    this.#places = Array.from({ length: options.workers }, createPlace);
     const { cores } = options;
     const watched = new FreeCores();
     this.#lending = new Lending(this.#places, () => cores ?? watched.free);
@@ -151,6 +162,12 @@ class Pool implements TrainingPool {
     this.#joined = new JoinedPredictions(async (model, asked) => {
       return (await this.#smallQuestions(model).ask(model, { name: 'predict', asked })) as FloatArray;
     });
+    if (!options.cold) this.warmUp();
+  }
+
+  warmUp(): void {
+    if (this.#closing !== null) return;
+    for (const place of this.#places) place.thread ??= this.#startThread(place);
   }
 
   get workers(): number {
@@ -223,12 +240,6 @@ class Pool implements TrainingPool {
     return { entry, max_heap_mb, niceness, compiler: { revectorized } };
   }
 
-  #createPlace(): Place {
-    const place: Place = { thread: null, online: false, run: null, crew: null, membership: null };
-    place.thread = this.#startThread(place);
-    return place;
-  }
-
   /** A thread that dies is replaced; its run hears of it and ends. */
   #startThread(place: Place): Thread {
     place.online = false;
@@ -250,6 +261,8 @@ class Pool implements TrainingPool {
     if (message.type === 'ended') place.run?.end(message.end);
   }
 }
+
+const createPlace = (): Place => ({ thread: null, online: false, run: null, crew: null, membership: null });
 
 function isSmall({ network, model }: InferenceModel, rows: number): boolean {
   return rows * (model.parameters.length + network.input_size) <= smallWork;

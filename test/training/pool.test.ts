@@ -116,6 +116,24 @@ describe('a run in the pool', () => {
   });
 });
 
+test('a cold pool starts a thread with its first run, and all of them when it is warmed up', async () => {
+  let started = 0;
+  const count = () => {
+    started += 1;
+  };
+  process.on('worker', count);
+  const pool = createPool({ workers: 2, cold: true });
+  pools.push(pool);
+  expect(pool.idle).toBe(2);
+  expect((await pool.run(smallRequest(), ignored).finished).kind).toBe('succeeded');
+  expect(started).toBe(1);
+  pool.warmUp();
+  pool.warmUp();
+  await nextTurn();
+  expect(started).toBe(2);
+  process.off('worker', count);
+});
+
 describe('control', () => {
   test('pause saves at a step, and the run resumed in another worker ends in the same bytes with the same history', async () => {
     const request = smallRequest({ epochs: 400, optimizer: 'nadam' });
