@@ -505,7 +505,10 @@ export type StoreErrorCode =
   | 'schema_too_new'
   /** No room on the disk; nothing was written, the same call may succeed later. */
   | 'storage_full'
-  /** The storage did not answer in time or was not reachable; nothing was written, the same call may succeed later. */
+  /**
+   * The storage did not answer in time or was not reachable; the same call may succeed later. Nothing was written, unless
+   * the answer that got lost was that to a commit.
+   */
   | 'storage_busy'
   /** Anything else that the storage reported; see `cause`. */
   | 'storage_failed';

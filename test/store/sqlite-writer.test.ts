@@ -44,7 +44,7 @@ afterAll(() => {
 
 const gone = (outcome: RegExp) => ({
   name: 'StoreError',
-  code: 'storage_failed',
+  code: 'storage_busy',
   message: expect.stringMatching(new RegExp(`thread that writes is gone .*${outcome.source}`)),
 });
 const undone = gone(/its transaction was undone/);

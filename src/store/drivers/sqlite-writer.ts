@@ -80,7 +80,7 @@ class WriterThread {
     const isOpen = wasAsked && task.do === 'query' && task.sql === commit;
     const outcome = isOpen ? 'whether its transaction was committed is not known' : 'its transaction was undone';
     const message = `SQLite: the thread that writes is gone (${cause.message}), and ${outcome}.`;
-    return new StoreError('storage_failed', message, { cause });
+    return new StoreError('storage_busy', message, { cause });
   }
 }
 
