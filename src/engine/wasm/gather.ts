@@ -1,4 +1,4 @@
-/** Copies rows into the batch: chosen ones of the data set, or those to predict for. */
+/** Copies rows: chosen ones of the data set into the batch; into and out of a prediction. */
 import type { FunctionBuilder, Index } from './assembler.ts';
 import { addRowsKernel, type KernelContext, type KernelFunction } from './kernel.ts';
 import { wordOffset } from './scalars.ts';
@@ -54,6 +54,28 @@ export function arrangeKernel(context: KernelContext): KernelFunction {
     f.whileBelow(i, { local: count }, 1, () => {
       copyRow(f, from, { index: i, base: inputs.base, stride: inputs.stride }, width);
       f.increment(from, width);
+    });
+  });
+}
+
+/** Row i of the outputs of a prediction, side by side ← row i of the last layer's outputs. */
+export function collectKernel(context: KernelContext): KernelFunction {
+  const { plan, bytesPerNumber: bytes, layers, chunkOutputs } = context.layout;
+  const { outputs } = layers[layers.length - 1];
+  const width = plan.output_size * bytes;
+  const type = bytes === 4 ? 'f32' : 'f64';
+  return addRowsKernel(context, ({ f, first, count }) => {
+    const [i, k, from, to] = [f.local('i32'), f.local('i32'), f.local('i32'), f.local('i32')];
+    f.get(first).tee(i).i32(width).op('i32.mul').set(to);
+    f.get(i).i32(outputs.stride).op('i32.mul').set(from);
+    f.whileBelow(i, { local: count }, 1, () => {
+      // Number by number: the row behind may be another thread's.
+      f.i32(0).set(k);
+      f.whileBelow(k, width, bytes, () => {
+        f.get(to).get(k).op('i32.add').get(from).get(k).op('i32.add');
+        f.memory(`${type}.load`, outputs.base).memory(`${type}.store`, chunkOutputs);
+      });
+      f.increment(from, outputs.stride).increment(to, width);
     });
   });
 }

@@ -6,8 +6,8 @@
 import type { Plan } from '../backend.ts';
 import { type KernelContext, type KernelFunction, type Split, WHOLE } from './kernel.ts';
 
-/** `update` is a stage of its own when gradients are clipped by their norm, which lies between the two. */
-export type Stage = 'step' | 'update';
+/** `update` is a stage of its own when gradients are clipped by their norm, which lies between the two; `infer` predicts. */
+export type Stage = 'step' | 'update' | 'infer';
 
 /** Rows take the first row and the one behind the last; columns the rows of the batch and a share, from and to. */
 export interface Phase {
@@ -71,6 +71,11 @@ export function partOf(split: Split, { first, end }: Span, part: number, parts: 
 /** The arguments of a phase's function for a span. */
 export function argumentsOf(split: Split, { first, end }: Span, rows: number): readonly [number, number, number] {
   return split === 'rows' ? [first, end, 0] : [rows, first, end];
+}
+
+/** 2mkn per matrix product of a prediction. */
+export function inferenceOperations({ layers }: Plan, rows: number): number {
+  return layers.reduce((sum, { input_size, units }) => sum + 2 * rows * input_size * units, 0);
 }
 
 /** 2mkn per matrix product: three per layer, less the first layer's input gradient. */

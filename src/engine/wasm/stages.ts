@@ -34,7 +34,7 @@ export class Stages {
   ) {
     const phases = phasesOf(exports);
     const of = (stage: Stage) => phases.filter((phase) => phase.stage === stage);
-    this.#phases = { step: of('step'), update: of('update') };
+    this.#phases = { step: of('step'), update: of('update'), infer: of('infer') };
     this.#team = team;
     this.#plan = plan;
     this.#pieceOperations = pieceOperations;

@@ -26,9 +26,12 @@ export interface TeamOptions {
 /** About 100 µs of one thread. */
 const LEAST_OPERATIONS = 1e7;
 
+/** Operations that are worth two barriers. */
+export const leastOperations = ({ least_operations = LEAST_OPERATIONS }: TeamOptions): number => least_operations;
+
 /** Whether steps of the plan are large enough to be divided. */
-export function isWorthATeam(plan: Plan, batch: number, { least_operations = LEAST_OPERATIONS }: TeamOptions): boolean {
-  return operationsPerStep(plan, batch) >= least_operations;
+export function isWorthATeam(plan: Plan, batch: number, team: TeamOptions): boolean {
+  return operationsPerStep(plan, batch) >= leastOperations(team);
 }
 
 /** A member's thread died within a phase: the state may be half updated. */

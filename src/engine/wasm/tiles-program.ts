@@ -7,11 +7,12 @@ import type { InitialParameters } from '../plan.ts';
 import type { Batches } from './batches.ts';
 import { copyBlock, copyStatistics, type NetworkLayout } from './layout.ts';
 import { compiledModule } from './modules.ts';
+import { inferenceOperations } from './phases.ts';
 import type { Tile } from './product.ts';
 import type { Program, StepRange } from './program.ts';
 import { resultOffset, scalarOffset, wordOffset } from './scalars.ts';
 import { PIECE_OPERATIONS, piecesOf, Stages } from './stages.ts';
-import { isWorthATeam, Team, type TeamOptions } from './team.ts';
+import { isWorthATeam, leastOperations, MemberLost, Team, type TeamOptions } from './team.ts';
 import { emitTiles, type TilesExports, type TilesOptions, tilesLayout } from './tiles.ts';
 
 const PAGE = 65536;
@@ -95,6 +96,8 @@ export class TilesProgram implements Program {
   readonly #places: StepPlaces;
   /** For large steps. */
   readonly #stages: Stages | null;
+  /** Floating-point operations of a prediction that are worth a barrier. */
+  readonly #leastInference: number;
   #threads = 1;
   #batchRows = -1;
   readonly #running: Float64Array;
@@ -132,6 +135,7 @@ export class TilesProgram implements Program {
     );
     const { team, piece_operations = PIECE_OPERATIONS } = options;
     this.abandons = piecesOf(plan, this.#options.batch, piece_operations) > 1;
+    this.#leastInference = shared && team ? leastOperations(team) / 2 : Infinity;
     const leader = shared && team ? new Team(module, this.#memory, team) : null;
     this.#stages = this.#options.phased ? new Stages(instance.exports, layout, leader, piece_operations) : null;
   }
@@ -260,19 +264,14 @@ export class TilesProgram implements Program {
 
   /** Outputs in inference mode, [rows, output_size]. */
   predict(inputs: FloatArray, rows: number): FloatArray {
-    const { plan, layers, bytesPerNumber, chunk } = this.#layout;
-    const { base, stride } = layers[layers.length - 1].outputs;
+    const { plan, chunk, chunkOutputs } = this.#layout;
     const width = plan.output_size;
-    const numbers = this.#numbers;
     const result = this.#array(rows * width);
+    const outputs = this.#view(chunkOutputs, chunk * width);
     for (let start = 0; start < rows; start += chunk) {
       const count = Math.min(chunk, rows - start);
       this.#infer(inputs, start, count);
-      let to = start * width;
-      for (let row = 0; row < count; row++) {
-        const from = (base + row * stride) / bytesPerNumber;
-        for (let k = 0; k < width; k++) result[to++] = numbers[from + k];
-      }
+      result.set(count === chunk ? outputs : outputs.subarray(0, count * width), start * width);
     }
     return result;
   }
@@ -298,7 +297,20 @@ export class TilesProgram implements Program {
     const { plan, chunkInputs, bytesPerNumber } = this.#layout;
     const width = plan.input_size;
     this.#numbers.set(inputs.subarray(start * width, (start + count) * width), chunkInputs / bytesPerNumber);
-    this.#exports.infer(count);
+    if (!this.#inferTogether(count)) this.#exports.infer(count);
+  }
+
+  /** Whether a team has done it. When one of them dies over it nothing is lost: all of it is computed again. */
+  #inferTogether(rows: number): boolean {
+    const { plan } = this.#layout;
+    const stages = inferenceOperations(plan, rows) >= this.#leastInference ? this.#stages : null;
+    if (!stages?.areWorthIt(rows)) return false;
+    try {
+      return stages.carryOut('infer', rows, undefined);
+    } catch (thrown) {
+      if (thrown instanceof MemberLost) return false;
+      throw thrown;
+    }
   }
 
   #placeRows(

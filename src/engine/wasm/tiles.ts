@@ -11,7 +11,7 @@ import {
   weightGradientKernel,
 } from './backward.ts';
 import { activationKernel, activationTraits, forwardKernel } from './forward.ts';
-import { arrangeKernel, gatherKernel } from './gather.ts';
+import { arrangeKernel, collectKernel, gatherKernel } from './gather.ts';
 import { addWholeKernel, type KernelContext, type KernelFunction, WHOLE } from './kernel.ts';
 import { createLayout, type LayerLayout, type NetworkLayout, type Rows } from './layout.ts';
 import { maskKernel } from './mask.ts';
@@ -45,7 +45,7 @@ export interface TilesExports {
   /** Σg², and the update from stored gradients; only when gradients are clipped by their norm. */
   readonly squares?: (rows: number) => void;
   readonly update?: (rows: number) => void;
-  /** Outputs of the rows whose inputs lie in `chunkInputs`, in inference mode. */
+  /** `chunkOutputs` of the rows whose inputs lie in `chunkInputs`, in inference mode. */
   readonly infer: (rows: number) => void;
   /** Losses of the rows whose outputs `infer` has computed. */
   readonly rowLosses: (rows: number) => void;
@@ -104,7 +104,9 @@ export function emitTiles(options: TilesOptions, layout: NetworkLayout): Uint8Ar
     sequence(context, 'update', update);
     if (options.phased) emitPhases(context, 'update', update);
   }
-  sequence(context, 'infer', [arrangeKernel(context), ...inference]);
+  const infer = [arrangeKernel(context), ...inference, collectKernel(context)];
+  sequence(context, 'infer', infer);
+  if (options.shared) emitPhases(context, 'infer', infer);
   sequence(context, 'rowLosses', [output]);
   sequence(context, 'refresh', transposes);
   checkKernel(context, 'check');

@@ -67,7 +67,9 @@ function lead(of: Case, { members, service, piece_operations }: Together) {
   };
   // Also where an expectation fails: the next test waits for the same threads.
   onTestFinished(dismiss);
-  return { backend, dismiss };
+  /** How many pieces of work each of them was given. */
+  const given = () => helpers.map((_, member) => Atomics.load(work.cells, memberCell(member, 'given')));
+  return { backend, given, dismiss };
 }
 
 /** What the run shows when threads help from the first step to the last. */
@@ -217,6 +219,32 @@ describe('a long step', () => {
       await dismiss();
     },
   );
+});
+
+describe('a prediction that several threads carry out', () => {
+  const of = { ...clipped, rows: 1000 };
+  const outputsOf = (backend: ReturnType<typeof lead>['backend']) => {
+    const { inputs, rows } = prepare(of).data;
+    return backend.predict(inputs, rows);
+  };
+  const alone = () => outputsOf(prepare({ ...of, options: { tiny_after_steps: Infinity } }).compiled());
+
+  it.each([1, MEMBERS])('gives the bits of one thread, with %d to help', async (members) => {
+    const { backend, given, dismiss } = lead(of, { members });
+    expect(outputsOf(backend)).toEqual(alone());
+    // 1000 rows in pieces of 192.
+    expect(given()).toEqual(Array.from({ length: members }, () => 6));
+    await dismiss();
+    expect(outputsOf(backend)).toEqual(alone());
+    expect(given()).toEqual(Array.from({ length: members }, () => 6));
+  });
+
+  it('is computed again by one thread where another is lost', async () => {
+    const { backend, given, dismiss } = lead(of, { members: 1, service: { lost_in: 1 } });
+    expect(outputsOf(backend)).toEqual(alone());
+    expect(given()).toEqual([1]);
+    await dismiss();
+  });
 });
 
 describe('the rows and columns of a step', () => {
