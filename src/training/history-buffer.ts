@@ -3,8 +3,7 @@ import { joinColumns, joinFloats } from './columns.ts';
 import { joinEpochs } from './epoch-points.ts';
 import type { Frame } from './layer-statistics.ts';
 import type { Progress } from './protocol.ts';
-import type { EpochPoints, RunNote, StepPoints } from './request.ts';
-import type { Advance } from './run.ts';
+import type { Advance, EpochPoints, RunNote, StepPoints } from './request.ts';
 
 export class HistoryBuffer {
   #steps: StepPoints[] = [];

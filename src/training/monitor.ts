@@ -96,3 +96,10 @@ export function isReached(
   const direction = target.mode ?? directionOf(target.monitor, metrics);
   return direction === 'min' ? value <= target.value : value >= target.value;
 }
+
+/** Whether the end of an epoch can change what comes after it, or measures something. */
+export function looksAtEpochs(request: RunRequest, rates: { readonly monitors: boolean }): boolean {
+  const { early_stopping, target, metrics, validation } = request;
+  const decides = early_stopping !== undefined || target !== undefined || rates.monitors;
+  return decides || validation !== undefined || metrics.length > 0;
+}

@@ -6,6 +6,7 @@ import type { InitialParameters } from '../engine/plan.ts';
 import type { ScheduleSpec } from '../engine/schedules.ts';
 import type { Column } from './columns.ts';
 import type { Judgement } from './evaluation.ts';
+import type { Frame } from './layer-statistics.ts';
 import type { MetricSpec } from './metrics.ts';
 import type { Preprocessing, ScalingName } from './preprocessing.ts';
 import type { ClassWeights } from './row-weights.ts';
@@ -237,4 +238,19 @@ export interface RunResult extends TrainedModel {
 /** What the model that a run ends with is worth on the rows that it has never seen. */
 export interface TestReport extends Judgement {
   readonly rows: number;
+}
+
+/** Why a run ended by itself. */
+export type NaturalEnd =
+  | { readonly stop_reason: 'completed' | 'early_stopping' | 'target_reached' }
+  | { readonly stop_reason: 'diverged'; readonly error: DivergedError };
+
+/** What one block of steps has brought. */
+export interface Advance {
+  /** Also holds the loss of the step that diverged, where it was reached. */
+  readonly steps: StepPoints;
+  readonly epochs: EpochPoints;
+  /** The layers at the sampled steps. */
+  readonly frames: readonly Frame[];
+  readonly notes: readonly RunNote[];
 }

@@ -10,20 +10,20 @@ import { EpochColumns, joinEpochs } from './epoch-points.ts';
 import { judge, measure } from './evaluation.ts';
 import type { Frame } from './layer-statistics.ts';
 import { seriesName, usualMetrics } from './metrics.ts';
-import { isReached, Monitor, type Watch, watchOf } from './monitor.ts';
+import { isReached, looksAtEpochs, Monitor, type Watch, watchOf } from './monitor.ts';
 import { type PreparedData, prepareData } from './prepare.ts';
 import { LearningRates } from './rates.ts';
 import type {
+  Advance,
   Best,
   Cursor,
-  DivergedError,
   EpochPoints,
   FlatParameters,
+  NaturalEnd,
   RoundingSpan,
   RunNote,
   RunRequest,
   RunResult,
-  StepPoints,
   TestReport,
 } from './request.ts';
 import { goOnRounding, roundingsUpTo } from './rounding.ts';
@@ -31,21 +31,6 @@ import { StepSampler } from './step-sampler.ts';
 import { WarningWatch } from './warning-watch.ts';
 
 export type CreateBackend = (plan: Plan, setup: TrainingSetup, data: Data, initial: FlatParameters) => ChosenBackend;
-
-/** Why a run ended by itself. */
-export type NaturalEnd =
-  | { readonly stop_reason: 'completed' | 'early_stopping' | 'target_reached' }
-  | { readonly stop_reason: 'diverged'; readonly error: DivergedError };
-
-/** What one block of steps has brought. */
-export interface Advance {
-  /** Also holds the loss of the step that diverged, where it was reached. */
-  readonly steps: StepPoints;
-  readonly epochs: EpochPoints;
-  /** The layers at the sampled steps. */
-  readonly frames: readonly Frame[];
-  readonly notes: readonly RunNote[];
-}
 
 export class Run {
   readonly plan: Plan;
@@ -391,12 +376,6 @@ export class Run {
   #rowsUpTo(stepInEpoch: number): number {
     return Math.min(stepInEpoch * this.#request.batch_size, this.#batches.rows);
   }
-}
-
-function looksAtEpochs(request: RunRequest, rates: LearningRates): boolean {
-  const { early_stopping, target, metrics, validation } = request;
-  const decides = early_stopping !== undefined || target !== undefined || rates.monitors;
-  return decides || validation !== undefined || metrics.length > 0;
 }
 
 interface Block {

@@ -13,8 +13,8 @@ import {
   type ToWorker,
   unacknowledgedLimit,
 } from './protocol.ts';
-import type { RunRequest } from './request.ts';
-import { type Advance, type CreateBackend, Run } from './run.ts';
+import type { Advance, RunRequest } from './request.ts';
+import { type CreateBackend, Run } from './run.ts';
 import type { SuccessReason } from './states.ts';
 
 /** A session's connection with its owner. */

@@ -1,7 +1,7 @@
 /** A finished run once more: from a checkpoint, or its start, to any step, held against what was recorded of it. */
 import { decodeCheckpoint } from '../checkpoint.ts';
-import type { RunRequest } from '../request.ts';
-import { type Advance, type CreateBackend, Run } from '../run.ts';
+import type { Advance, RunRequest } from '../request.ts';
+import { type CreateBackend, Run } from '../run.ts';
 
 /** The losses of consecutive steps, as they were recorded. */
 export interface RecordedLosses {
