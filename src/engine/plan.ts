@@ -2,6 +2,7 @@
 import { type Activation, resolveActivation } from './activations.ts';
 import type { FloatArray, Plan, PlannedLayer, PlannedNormalization, TensorSlice } from './backend.ts';
 import type { BatchNormOptions, LayerDefinition, NetworkDefinition } from './definition.ts';
+import { free } from './free.ts';
 import { type Initializer, type InitializerName, initializers } from './initializers.ts';
 import { resolveLoss } from './losses.ts';
 import { type OptimizerSpec, resolveOptimizer } from './optimizers.ts';
@@ -103,10 +104,9 @@ export function initialParameters(plan: Plan, definition: NetworkDefinition, see
   const statistics = new FloatArrayOf(plan.statistic_count);
   for (const layer of plan.layers) {
     const { entry, options } = initializerOf(definition.layers[layer.number - 1], layer.activation);
-    parameters.set(
-      entry.weights(layer.input_size, layer.units, { seed, layer: layer.number }, options),
-      layer.weights.offset,
-    );
+    const weights = entry.weights(layer.input_size, layer.units, { seed, layer: layer.number }, options);
+    parameters.set(weights, layer.weights.offset);
+    free(weights);
     if (layer.normalization === null) continue;
     fill(parameters, layer.normalization.gamma, 1);
     if (layer.normalization.running_variance !== null) fill(statistics, layer.normalization.running_variance, 1);

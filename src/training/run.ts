@@ -1,6 +1,7 @@
 /** The training loop, free of threads, clocks and storage: what it computes depends on the request alone. */
 import type { Backend, BlockResult, Data, FloatArray, Plan, TrainingSetup } from '../engine/backend.ts';
 import { type ChosenBackend, createBackend } from '../engine/backends.ts';
+import { free } from '../engine/free.ts';
 import { initialParameters, plan } from '../engine/plan.ts';
 import { Batches, maxBlockRows } from './batches.ts';
 import { type Checkpoint, modelOf, requireMatch } from './checkpoint.ts';
@@ -77,6 +78,8 @@ export class Run {
     const initial = request.initial_parameters ?? initialParameters(this.plan, request.network, request.seed);
     const { backend, reason } = create(this.plan, request, this.#prepared.data, initial);
     this.#backend = backend;
+    // The back end has its own copy.
+    if (request.initial_parameters === undefined) free(initial.parameters);
     this.#roundings = [{ first_step: 1, fused: backend.fused }];
     this.#sampler = request.statistics
       ? new StepSampler(this.plan, request, this.#prepared.data, this.cursor.steps)
@@ -87,6 +90,11 @@ export class Run {
     this.backend = { name: backend.name, reason };
     if (checkpoint !== null) this.#resume(checkpoint);
     this.#lastCheckpoint = this.checkpoint();
+  }
+
+  /** What a divergence would be replayed from. */
+  get lastCheckpoint(): Checkpoint {
+    return this.#lastCheckpoint;
   }
 
   get end(): NaturalEnd | null {

@@ -1,4 +1,5 @@
 /** Carries a run through: blocks, requests from outside, reports, checkpoints and limits. All that knows about time. */
+import { free } from '../engine/free.ts';
 import { decodeCheckpoint, encodeCheckpoint } from './checkpoint.ts';
 import { HistoryBuffer } from './history-buffer.ts';
 import { Pace } from './pace.ts';
@@ -156,7 +157,9 @@ export class Session {
   /** Reports every point up to here, then the checkpoint. */
   #save(reason: CheckpointReason): void {
     this.#flush();
+    const { state: before } = this.#run.lastCheckpoint;
     const checkpoint = this.#run.checkpoint();
+    free(before.parameters, ...before.slots);
     const bytes = encodeCheckpoint(checkpoint);
     const { step, epoch } = checkpoint.cursor;
     this.#send({ type: 'checkpoint', checkpoint: { reason, step, epoch, bytes, best: this.#run.best } }, [

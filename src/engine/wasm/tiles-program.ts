@@ -1,6 +1,7 @@
 /** A network compiled by the tiles strategy, at work: its memory, the loop over steps, prediction. */
 import type { BackendState, Data, FloatArray, Plan, TrainingSetup } from '../backend.ts';
 import { clipFactor, DEFAULT_CLIP_EPSILON, globalNorm } from '../clipping.ts';
+import { free } from '../free.ts';
 import { reductionScale } from '../losses.ts';
 import { initialRunning, resolveOptimizer } from '../optimizers.ts';
 import type { InitialParameters } from '../plan.ts';
@@ -373,6 +374,7 @@ export class TilesProgram implements Program {
     const length = this.#layout.plan.parameter_count;
     const slots = initialSlots.map((value) => new Float64Array(length).fill(value));
     this.restore({ parameters, slots, statistics, scalars: this.#running });
+    free(...slots);
   }
 
   #setScalar(name: string, value: number): void {
