@@ -5,6 +5,7 @@
  *     npm run bench:service
  */
 import { readFileSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import { type OwnServer, startServer } from '../scripts/own-server.ts';
 import { LEARNING_RATE, type Workload, workloads } from './workloads.ts';
 
@@ -60,6 +61,8 @@ async function round(): Promise<Record<string, number>> {
     await (await fetch(`${server.base}/readyz`)).text();
   });
   if (server === undefined) throw new Error('no server');
+  // By then its threads are up, too.
+  await setTimeout(1000);
   figures['resident when ready, MiB'] = megabytes(server);
   try {
     let last = '';
