@@ -69,9 +69,20 @@ function withDecay<T, M>(o: Arithmetic<T, M>, { gradient, parameter }: Element<T
   return weightDecay === 0 ? gradient : o.mulAdd(o.constant(weightDecay), parameter, gradient);
 }
 
+const SMALLEST_NORMAL = { float32: 2 ** -126, float64: 2 ** -1022 } as const;
+
+/**
+ * A mean or velocity, or 0 in place of one below the smallest normal number. There β·m rounds to m itself, so that of a unit
+ * whose gradient has become 0 would stay there for good, and processors are slow with such numbers. Not for mean squares:
+ * they are divided by, and their roots are far larger.
+ */
+function settled<T, M>(o: Arithmetic<T, M>, moment: T): T {
+  return o.select(o.less(o.abs(moment), o.constant(SMALLEST_NORMAL[o.precision])), o.constant(0), moment);
+}
+
 /** β·mean + (1 − β)·x. */
 function movingMean<T, M>(o: Arithmetic<T, M>, beta: number, mean: T, x: T): T {
-  return o.mulAdd(o.constant(beta), mean, o.mul(o.constant(1 - beta), x));
+  return settled(o, o.mulAdd(o.constant(beta), mean, o.mul(o.constant(1 - beta), x)));
 }
 
 /** β·mean + ((1 − β)·g)·g: as a product of g², the term would overflow a little earlier. */
@@ -98,7 +109,7 @@ const sgd = optimizer({
     if (options.momentum === 0) return { parameter: descend(o, element.parameter, rate, g), slots: [] };
     // v starts at 0, so v = g at t = 1 needs no case of its own.
     const mu = o.constant(options.momentum);
-    const velocity = o.mulAdd(mu, element.slots[0], g);
+    const velocity = settled(o, o.mulAdd(mu, element.slots[0], g));
     const direction = options.nesterov ? o.mulAdd(mu, velocity, g) : velocity;
     return { parameter: descend(o, element.parameter, rate, direction), slots: [velocity] };
   },
@@ -128,7 +139,7 @@ const rmsprop = optimizer({
     }
     let direction = o.div(g, o.add(o.sqrt(variance), o.constant(options.epsilon)));
     if (options.momentum !== 0) {
-      direction = o.mulAdd(o.constant(options.momentum), element.slots[slots.length], direction);
+      direction = settled(o, o.mulAdd(o.constant(options.momentum), element.slots[slots.length], direction));
       slots.push(direction);
     }
     return { parameter: descend(o, element.parameter, rate, direction), slots };

@@ -222,3 +222,28 @@ test.each(Object.entries(optimizers))('%s states a formula and a range for every
     if (option.type === 'number') expect(option.minimum).toBe(0);
   }
 });
+
+describe('a mean or velocity', () => {
+  const fading: readonly (readonly [OptimizerSpec, number])[] = [
+    [{ name: 'sgd', momentum: 0.9 }, 0],
+    [{ name: 'rmsprop', centered: true, momentum: 0.9 }, 1],
+    [{ name: 'rmsprop', centered: true, momentum: 0.9 }, 2],
+    ['adam', 0],
+    ['adamw', 0],
+    ['nadam', 0],
+    ['lion', 0],
+  ];
+
+  test.each(fading)(
+    'of a unit without gradients ends at 0, whose tenth part would stay for good: %j, slot %d',
+    (spec, s) => {
+      const { entry, options } = resolveOptimizer(spec);
+      const scalars = entry.step(options, Float64Array.from(Object.values(entry.running)), 0.001);
+      let slots: readonly number[] = entry.slots(options).map((_, i) => (i === s ? 2 ** -125 : 0));
+      for (let step = 0; step < 2000; step++) {
+        slots = entry.update(float32, { parameter: 1, gradient: 0, slots, scalars }, options).slots;
+      }
+      expect(slots[s]).toBe(0);
+    },
+  );
+});
