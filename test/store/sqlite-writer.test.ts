@@ -169,7 +169,7 @@ const isCommitLost = (error: unknown) => error instanceof Error && error.message
 
 it('a service goes on without a restart: the job under way ends with the bits of an undisturbed one', async () => {
   const app = await startApp({ DATA_DIR: directory }, { storage_retry_ms: 10 });
-  const view = await submit(app, { ...long, epochs: 8_000, checkpoint: { every_epochs: 500 } });
+  const view = await submit(app, { ...long, epochs: 4_000, checkpoint: { every_epochs: 500 } });
   await untilProgress(app, view.id);
   await newest?.terminate();
   for await (const { event } of follow(app, view.id)) if (event === 'end') break;
