@@ -11,6 +11,12 @@ import { StoreError } from './store/store.ts';
 /** Milliseconds from the signal to the end, whatever hangs: supervisors kill after 10 s. */
 const gracePeriod = 9_500;
 
+/**
+ * Milliseconds for answers under way once everything else has ended. A connection that asks for nothing can look as if it
+ * were about to, and would be waited for.
+ */
+const answerPeriod = 2_000;
+
 /** Milliseconds after the start; a job that comes before starts its thread itself. */
 const warmUpAfter = 50;
 
@@ -41,6 +47,7 @@ async function shutDown(app: FastifyInstance, services: Services, logger: Logger
   }, gracePeriod).unref();
   // The services first: they are not ready from now on, and running requests still get their answers.
   await services.close();
+  setTimeout(() => app.server.closeAllConnections(), answerPeriod).unref();
   await app.close();
   logger.info('stopped');
 }

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -105,4 +106,20 @@ describe('a running job is saved, the exit code is 0, and the next start goes on
     expect((await untilProgress(second, id)).step).toBeGreaterThanOrEqual(saved.step);
     await second.stop();
   });
+});
+
+it('a connection that asks for nothing, or for half of something, does not keep the service from ending in order', async () => {
+  const child = start(server);
+  const { hostname, port } = new URL(await waitForReadyLine(child));
+  const connections = ['', 'POST /v1/jobs HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n'].map((said) => {
+    const socket = connect(Number(port), hostname);
+    // Cut off is as good as ended.
+    socket.on('error', () => undefined);
+    socket.write(said);
+    return socket;
+  });
+  await Promise.all(connections.map((socket) => once(socket, 'connect')));
+  const ended = once(child, 'exit');
+  child.kill('SIGTERM');
+  expect((await ended)[0]).toBe(0);
 });
