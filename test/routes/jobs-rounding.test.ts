@@ -9,7 +9,7 @@ import { type StartedApp, startApp } from '../support/app.ts';
 import { endless, follow, long, submit, undisturbed, untilProgress, untilState } from '../support/jobs.ts';
 
 /** Long enough to be paused, and no longer. */
-const short = { ...long, epochs: 5_000 };
+const short = { ...long, epochs: 15_000 };
 
 const directories: string[] = [];
 const running: StartedApp[] = [];
