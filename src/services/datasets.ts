@@ -19,6 +19,7 @@ import { type ToyDatasetName, toyDatasets } from '../datasets/generate.ts';
 import { DatasetError } from '../datasets/problems.ts';
 import { openReaders, type ReadingWork } from '../datasets/reading.ts';
 import type { FloatArray } from '../engine/backend.ts';
+import { free } from '../engine/free.ts';
 import type { LossSpec } from '../engine/losses.ts';
 import { notFound, ProblemError, refuse } from '../errors.ts';
 import { toTimestamp, type WirePage } from '../schemas/common.ts';
@@ -118,6 +119,7 @@ export function createDatasets(
     try {
       profile = await readers.read(work, { missing, task, max_classes: limits.max_classes }, async (part, bytes) => {
         await store.blobs.put(partKey(prefix, part), bytes);
+        free(bytes);
       });
       refuseWide(profile, limits);
     } catch (error) {
@@ -175,6 +177,7 @@ export function createDatasets(
       if (weights !== null) {
         for (let row = 0; row < cells.length / width; row += 1) weights[firstRow + row] = cells[row * width + weightAt];
       }
+      free(cells);
     }
     return { id: record.id, rows, inputs, targets, target_form: form, features: featuresOf(profile), weights, sha256 };
   }

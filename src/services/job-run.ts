@@ -1,6 +1,7 @@
 /** One attempt at a job: from the claim to the end of its run in the pool, with everything that has to be kept on the way. */
 import { isDeepStrictEqual } from 'node:util';
 import type { NetworkDefinition } from '../engine/definition.ts';
+import { free } from '../engine/free.ts';
 import { plan } from '../engine/plan.ts';
 import type { JobChange, JobProgress, JobRecord, NewEvent, PointChunk, Store } from '../store/store.ts';
 import { checkpointKey } from '../store/store.ts';
@@ -196,13 +197,15 @@ export class JobRun {
     const { store } = this.#context;
     const { id, attempt } = this.job;
     const blob_key = checkpointKey(id, attempt, report.step);
-    const record = { step: report.step, epoch: report.epoch, kind: report.reason, blob_key };
+    const sha256 = Buffer.from(report.bytes.subarray(-32)).toString('hex');
     const size = await store.blobs.put(blob_key, report.bytes);
+    free(report.bytes);
+    const record = { step: report.step, epoch: report.epoch, kind: report.reason, blob_key, sha256, size };
     const stored = await store.checkpoints.list(id);
     await this.#keep({
       set: { ...this.live, best: wireBest(report.best) },
       points: this.#points(),
-      checkpoints: [{ ...record, sha256: Buffer.from(report.bytes.subarray(-32)).toString('hex'), size }],
+      checkpoints: [record],
       drop_checkpoints: droppedSteps(stored, report, { every_epochs: this.#every, best_step: report.best?.step }),
       events: [
         ...this.#notes,
@@ -246,6 +249,8 @@ export class JobRun {
       points: isEnd ? this.#points() : [],
       events: [...(isEnd ? this.#notes : []), ...(settled.events ?? [])],
     });
+    // The model is read from its checkpoint.
+    if ('result' in outcome) free(outcome.result.parameters, outcome.result.statistics);
     feed.signal(this.job.id, 'events');
   }
 
