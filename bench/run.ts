@@ -31,6 +31,7 @@ const commands: Readonly<Record<string, () => readonly string[]>> = {
   trainyard: () => node('engine'),
   ...(flags.threads === '1' ? {} : { [`trainyard ×${flags.threads}`]: () => node('engine', 'fused', flags.threads) }),
   'trainyard strict': () => node('engine', 'strict'),
+  'trainyard 128': () => node('engine', 'fused', '1', 'narrow'),
   'trainyard HTTP': () => node('http'),
   'HTTP shuffled': () => node('http', 'shuffle'),
   'limit 256': () => node('limit', '256'),

@@ -1,7 +1,9 @@
 /**
- * Our engine, compiled as a worker compiles it. Arguments: the arithmetic, and how many threads carry out a step.
+ * Our engine, compiled as a worker compiles it. Arguments: the arithmetic, how many threads carry out a step, and `narrow`
+ * for a machine whose V8 does not join vectors.
  * Exits when the input ends, whatever its threads wait for.
  */
+import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import { createBackend } from '../../src/engine/backends.ts';
 import { arithmetics } from '../../src/engine/definition.ts';
@@ -12,7 +14,9 @@ import { serve } from '../peer.ts';
 import { dataOf, LEARNING_RATE, type Workload } from '../workloads.ts';
 
 const arithmetic = arithmetics.find((mode) => mode === process.argv[2]) ?? 'fused';
-const { revectorized } = prepareMachine();
+const narrow = process.argv[4] === 'narrow';
+const revectorized = prepareMachine().revectorized && !narrow;
+if (narrow) setFlagsFromString('--no-experimental-wasm-revectorize');
 
 const threads = Number(process.argv[3] ?? 1);
 const helpers = Array.from({ length: threads - 1 }, () => new Worker(new URL('engine-helper.ts', import.meta.url)));
