@@ -13,7 +13,7 @@ import {
 import { activationKernel, activationTraits, forwardKernel } from './forward.ts';
 import { arrangeKernel, collectKernel, gatherKernel } from './gather.ts';
 import { addWholeKernel, type KernelContext, type KernelFunction, WHOLE } from './kernel.ts';
-import { createLayout, type LayerLayout, type NetworkLayout, type Rows } from './layout.ts';
+import { createLayout, type LayerLayout, type NetworkLayout, panelsIn, type Rows } from './layout.ts';
 import { maskKernel } from './mask.ts';
 import { normalizeBackwardKernels, normalizeKernel } from './normalize.ts';
 import { outputKernel } from './output.ts';
@@ -90,12 +90,11 @@ export function emitTiles(options: TilesOptions, layout: NetworkLayout): Uint8Ar
   const inward = backward(context, rule);
   const clipsNorm = rule.clip.kind === 'norm';
   const end = clipsNorm ? [] : transposes;
-  sequence(context, 'step', [
-    ...outward,
-    loss,
-    ...inward.flatMap((layer) => [...layer.deltas, ...layer.gradients]),
-    ...end,
-  ]);
+  const updates = inward.map(({ deltas, gradients }, i) => {
+    const current = layout.layers.length - 1 - i;
+    return [...deltas, inShares(layout.layers[current], layout, [...gradients, end[current] ?? null])];
+  });
+  sequence(context, 'step', [...outward, loss, ...updates.flat()]);
   const [deltas, gradients] = [inward.flatMap((layer) => layer.deltas), inward.flatMap((layer) => layer.gradients)];
   if (options.phased) emitPhases(context, 'step', [...outward, ...deltas, loss, ...gradients, ...end]);
   if (clipsNorm) {
@@ -113,12 +112,39 @@ export function emitTiles(options: TilesOptions, layout: NetworkLayout): Uint8Ar
   return module.encode();
 }
 
+/** Kernels of columns, of which each share is carried out by one after the other before the next share is. */
+interface Shares {
+  readonly count: number;
+  readonly kernels: readonly (KernelFunction | null)[];
+}
+
+/** Weights that stay in a core's caches from their update to their transposition. */
+const SHARE_BYTES = 2 ** 17;
+
+/** In so many shares that what one kernel has made of the weights is still in the caches when the next one reads it. */
+function inShares(
+  { weights, transposed }: LayerLayout,
+  { bytesPerNumber }: NetworkLayout,
+  kernels: Shares['kernels'],
+): Shares {
+  const bytes = weights.inner * weights.columns * bytesPerNumber;
+  return { count: transposed === null ? 1 : Math.min(panelsIn(weights), Math.ceil(bytes / SHARE_BYTES)), kernels };
+}
+
 /** An exported function by which one thread carries out kernels one after the other. */
-function sequence(context: KernelContext, name: string, kernels: readonly (KernelFunction | null)[]): void {
+function sequence(context: KernelContext, name: string, kernels: readonly (KernelFunction | Shares | null)[]): void {
   addWholeKernel(context, name, ({ f, count }) => {
     for (const kernel of kernels) {
-      if (kernel?.split === 'rows') f.i32(0).get(count).call(kernel.index);
-      if (kernel?.split === 'columns') f.get(count).i32(0).i32(WHOLE).call(kernel.index);
+      if (kernel === null) continue;
+      if ('kernels' in kernel) {
+        for (let share = 0; share < kernel.count; share++) {
+          const [from, to] = [share, share + 1].map((end) => Math.floor((end * WHOLE) / kernel.count));
+          for (const { index } of kernel.kernels.filter((one) => one !== null)) {
+            f.get(count).i32(from).i32(to).call(index);
+          }
+        }
+      } else if (kernel.split === 'rows') f.i32(0).get(count).call(kernel.index);
+      else f.get(count).i32(0).i32(WHOLE).call(kernel.index);
     }
   });
 }
