@@ -118,6 +118,13 @@ describe('strict compiled training gives the bits of the reference', () => {
     expectSame(of);
   });
 
+  it.each([200, 203, 257])('with weights so many that they are updated and turned in shares: %d units', (units) => {
+    for (const revectorized of [true, false]) {
+      const definition = network([20, units, units + 1, 3]);
+      expectSame({ definition, setup: { optimizer: 'sgd', batch_size: 7 }, rows: 16, options: { revectorized } });
+    }
+  });
+
   it.each(['mean', 'batch_mean', 'sum'] as const)('with the reduction %s and a short last batch', (reduction) => {
     const definition = network([3, 4, 2], { loss: { name: 'mean_squared_error', reduction } });
     expectSame({ definition, setup: { optimizer: 'sgd', batch_size: 8 }, rows: 19 });
