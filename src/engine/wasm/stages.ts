@@ -5,15 +5,16 @@ import type { NetworkLayout } from './layout.ts';
 import { argumentsOf, operationsPerStep, type Phase, partOf, phasesOf, type Stage, wholeSpan } from './phases.ts';
 import type { Team } from './team.ts';
 
-/**
- * A piece of a phase takes some 20 ms of one thread. Each piece reads the weights again, which costs steps that are
- * hardly longer than this up to a tenth; so they stay whole.
- */
-export const PIECE_OPERATIONS = 4e9;
+/** A piece of a phase takes less than 10 ms of one thread. */
+export const PIECE_OPERATIONS = 1.5e9;
+
+/** Each piece reads the weights again, which costs steps of hardly more than one piece up to a tenth; so they stay whole. */
+const WHOLE_PIECES = 2;
 
 /** Into how many pieces each phase of a step is cut, given the floating-point operations of a step for one piece. */
 export function piecesOf(plan: Plan, batch: number, operations: number): number {
-  return Math.ceil(operationsPerStep(plan, batch) / operations);
+  const pieces = Math.ceil(operationsPerStep(plan, batch) / operations);
+  return pieces <= WHOLE_PIECES ? 1 : pieces;
 }
 
 export class Stages {
