@@ -9,7 +9,7 @@ import { type StartedApp, startApp } from '../support/app.ts';
 import { endless, follow, long, submit, undisturbed, untilProgress, untilState } from '../support/jobs.ts';
 
 /** Long enough to be paused, and no longer. */
-const short = { ...long, epochs: 15_000 };
+const short = { ...long, epochs: 60_000 };
 
 const directories: string[] = [];
 const running: StartedApp[] = [];
@@ -121,7 +121,7 @@ describe('a job whose checkpoint is of a machine that rounds otherwise', () => {
   });
 
   it('keeps its other name through a restart and a change of its learning rate', async () => {
-    const { app, view } = await movedJob({ ...long, epochs: 40_000 });
+    const { app, view } = await movedJob({ ...long, epochs: 150_000 });
     await resume(app, view, { accept_other_rounding: true }).expect(200);
     for await (const { event } of follow(app, view.id)) if (event === 'rounding_changed') break;
     const mixed = await read(app, view);

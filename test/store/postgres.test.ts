@@ -82,6 +82,11 @@ describe('a whole service on PostgreSQL', () => {
     running.remove();
   });
 
+  /** A stream whose connection to the database was lost breaks off; a client comes back. */
+  async function untilEnd(id: string): Promise<void> {
+    for (;;) for await (const { event } of follow(running, id)) if (event === 'end') return;
+  }
+
   it('explains a job that diverged, its steps and layers, and applies the fix', async () => {
     const failed = await train(running, { ...diverging, checkpoint: { every_epochs: 1 } });
     expect(failed).toMatchObject({ state: 'failed', stop_reason: 'diverged' });
@@ -111,7 +116,7 @@ describe('a whole service on PostgreSQL', () => {
     const view = await submit(running, { ...long, epochs: 8_000, checkpoint: { every_epochs: 500 } });
     await untilProgress(running, view.id);
     expect(await endConnections(faults.driver!)).not.toEqual([]);
-    for await (const { event } of follow(running, view.id)) if (event === 'end') break;
+    await untilEnd(view.id);
     const { body: done } = await running.request.get(view.urls.self).expect(200);
     expect(done).toMatchObject({ state: 'succeeded', parameters_sha256: undisturbed(done, []) });
   });

@@ -44,7 +44,7 @@ const wideNetwork = { ...network, layers: [{ units: 32, activation: 'tanh' }, ..
 export const endless = { ...job, network: wideNetwork, epochs: 9_000_000 };
 
 /** A job that takes long enough to be interrupted. */
-export const long = { ...job, network: wideNetwork, epochs: 20_000, optimizer: 'adam' };
+export const long = { ...job, network: wideNetwork, epochs: 80_000, optimizer: 'adam' };
 
 /** The SHA of the parameters of a job on `xor` that knows its changes from the start and is never disturbed. */
 export function undisturbed({ network, request }: JobView, changes: readonly LearningRateChange[]): string {
