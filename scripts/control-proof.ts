@@ -1,8 +1,7 @@
 /**
  * How soon a job obeys, from networks whose step takes a microsecond to those whose step takes half a second. Over real
  * HTTP, on a server of its own with one worker: the time from sending `pause` or `cancel` until the event of the state
- * `paused` or `cancelled` has come back. A paused job is on the disk by then; that part is also shown by itself, as the
- * time from the checkpoint's start to its end, for a network without hidden layers of the same size. Exits with 1 when the
+ * `paused` or `cancelled` has come back. Both are on the disk by then, a paused job with its weights. Exits with 1 when the
  * median of a cancel is over the limit.
  *
  *     node scripts/control-proof.ts [rounds]
