@@ -34,7 +34,7 @@ export interface Services {
   close(): Promise<void>;
 }
 
-/** Step points that are stored at once: few enough that storing them does not hold up the API (a million takes 170 ms). */
+/** Step points that are stored at once: few enough that storing them does not hold up the API. */
 const storedPoints = 2 ** 18;
 
 /** What tests put in the place of the real thing. */
