@@ -1,8 +1,8 @@
 /**
  * How soon a job obeys, from networks whose step takes a microsecond to those whose step takes half a second. Over real
  * HTTP, on a server of its own with one worker: the time from sending `pause` or `cancel` until the event of the state
- * `paused` or `cancelled` has come back. Both are on the disk by then, a paused job with its weights. Exits with 1 when the
- * median of a cancel is over the limit.
+ * `paused` or `cancelled` has come back. Both are on the disk by then, a paused job with its weights. Exits with 1 when
+ * the median of a cancel is over the limit.
  *
  *     node scripts/control-proof.ts [rounds]
  */

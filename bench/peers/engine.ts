@@ -1,6 +1,6 @@
 /**
- * Our engine, compiled as a worker compiles it. Arguments: the arithmetic, how many threads carry out a step, and `narrow`
- * for a machine whose V8 does not join vectors.
+ * Our engine, compiled as a worker compiles it. Arguments: the arithmetic, how many threads carry out a step, and
+ * `narrow` for a machine whose V8 does not join vectors.
  * Exits when the input ends, whatever its threads wait for.
  */
 import { setFlagsFromString } from 'node:v8';

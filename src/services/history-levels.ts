@@ -28,7 +28,7 @@ const levelName = (resolution: Resolution, level: number): string => `${resoluti
 export const blockOf = ({ first, count, series }: PointChunk): PointBlock => ({ first: first - 1, count, series });
 
 /** The points `start ≤ i < end` of a chunk; views. */
-export function chunkSlice(chunk: PointChunk, start: number, end: number): PointChunk {
+function chunkSlice(chunk: PointChunk, start: number, end: number): PointChunk {
   if (start === 0 && end === chunk.count) return chunk;
   const series = Object.entries(chunk.series).map(([name, values]) => [name, columnSlice(values, start, end)] as const);
   return { ...chunk, first: chunk.first + start, count: end - start, series: Object.fromEntries(series) };

@@ -47,7 +47,7 @@ export async function readHistory(
     total_points,
     returned_points: index.length,
     sampled: index.length < total_points,
-    ...placesOf(resolution, index, series.step, stepsPerEpochOf(job)),
+    ...placesOf(resolution, index, stepsPerEpochOf(job), series.step),
     series: Object.fromEntries(names.map((name) => [name, series[name].map(wireValue)])),
     ...bugMark(job),
   };
@@ -59,8 +59,8 @@ const wireValue = (value: number | null) => (value === null ? null : toWire(valu
 function placesOf(
   resolution: Resolution,
   index: readonly number[],
-  ends: readonly (number | null)[] = [],
   stepsPerEpoch: number,
+  ends: readonly (number | null)[] = [],
 ): Pick<LossHistory, 'step' | 'epoch'> {
   const numbers = index.map((i) => i + 1);
   if (resolution === 'epoch') return { step: ends.map(Number), epoch: numbers };

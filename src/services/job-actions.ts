@@ -49,8 +49,9 @@ export async function actOn(
 }
 
 /**
- * What is fulfilled already is passed on once more, and what it allows besides is kept: the answer to the first request may be lost because the storage
- * failed after it had kept the wish. A job that rests for want of room is paused from now on.
+ * What is fulfilled already is passed on once more, and what it allows besides is kept: the answer to the first request
+ * may be lost because the storage failed after it had kept the wish. A job that rests for want of room is paused from now
+ * on.
  */
 async function confirm(
   context: ActionContext,

@@ -21,10 +21,10 @@ export const columnSlice = (values: Column, start: number, end: number): Column 
 export const writtenOut = (values: Column, start: number, end: number): FloatArray =>
   values.length === 1 ? new Float64Array(end - start).fill(values[0]) : values.subarray(start, end);
 
-/** A single value where all are the same, else the column as it is. A plain loop: there can be a million of them. */
+/** A single value where all are the same, so that the others need not be held; else the column as it is. A plain loop. */
 export function shortened(values: Column): Column {
   for (let i = 1; i < values.length; i++) if (!Object.is(values[i], values[0])) return values;
-  return values.subarray(0, 1);
+  return values.slice(0, 1);
 }
 
 /** Parts laid end to end in a fresh array; a single value where all have that. */
