@@ -36,6 +36,8 @@ class Reserve implements Room {
   readonly #blobs: Store['blobs'];
   /** Bytes of the largest write that found no room. */
   #missing = 0;
+  /** How often the reserve was given up. */
+  #losses = 0;
   isFull = false;
 
   constructor(blobs: Store['blobs']) {
@@ -43,6 +45,7 @@ class Reserve implements Room {
   }
 
   async regain(): Promise<boolean> {
+    const losses = this.#losses;
     try {
       await this.#blobs.put(probeKey, piecesOf(this.#missing + reserveBytes));
       await this.#blobs.delete(probeKey);
@@ -52,6 +55,8 @@ class Reserve implements Room {
       this.isFull = true;
       return false;
     }
+    // A write that found no room meanwhile knows better.
+    if (this.#losses !== losses) return false;
     this.isFull = false;
     this.#missing = 0;
     return true;
@@ -86,6 +91,7 @@ class Reserve implements Room {
 
   async #giveUp(bytes: number): Promise<void> {
     this.isFull = true;
+    this.#losses += 1;
     this.#missing = Math.max(this.#missing, bytes);
     await Promise.allSettled([this.#blobs.delete(probeKey), this.#blobs.delete(reserveKey)]);
   }
