@@ -20,7 +20,7 @@ import {
   storeColumns,
 } from './kernel.ts';
 import type { Lanes } from './lanes.ts';
-import type { LayerLayout, Rows } from './layout.ts';
+import type { LayerLayout, NetworkLayout, Rows } from './layout.ts';
 import { gradientFactors } from './packing.ts';
 import { emitAlong, emitElementwise, emitPanels, emitProduct } from './product.ts';
 import { scalarNames, scalarOffset } from './scalars.ts';
@@ -237,19 +237,21 @@ export function biasGradientKernel(
   current: LayerLayout,
   rule: UpdateRule,
 ): KernelFunction | null {
-  const { biases, deltas, weights } = current;
+  const { biases, weights } = current;
   if (biases === null) return null;
+  const { layout } = context;
   return addColumnsKernel(context, (kernel) => {
     const { f, o, count } = kernel;
     const { first: column, end } = shareOfColumns(kernel, weights);
+    const summed = summedDeltas(layout, current);
     const [row, at] = [f.local('i32'), f.local('i32')];
     const emitColumns = (width: number) => {
       const sums = Array.from({ length: width }, () => o.newLocal());
       for (const sum of sums) f.v128(new Uint8Array(16)).set(sum);
-      f.i32(0).set(row).get(column).set(at);
+      f.i32(0).set(row).get(column).i32(summed.perColumn).op('i32.mul').set(at);
       f.whileBelow(row, { local: count }, 1, () => {
-        o.run(sums.map((sum, v) => ({ value: o.add(o.local(sum), o.load(at, deltas.base + v * 16)), local: sum })));
-        f.increment(at, deltas.stride);
+        o.run(sums.map((sum, v) => ({ value: o.add(o.local(sum), o.load(at, summed.base + v * 16)), local: sum })));
+        f.increment(at, summed.stride(width));
       });
       for (let v = 0; v < width; v++) {
         o.run(gradientSinks(context, kernel, rule, { base: column, offset: biases + v * 16 }, o.local(sums[v]), false));
@@ -259,12 +261,33 @@ export function biasGradientKernel(
     };
     const wholeEnd = f.local('i32');
     f.get(end)
-      .i32((BIAS_VECTORS - 1) * 16)
+      .i32((summed.vectors - 1) * 16)
       .op('i32.sub')
       .set(wholeEnd);
-    f.whileBelow(column, { local: wholeEnd }, 0, () => emitColumns(BIAS_VECTORS));
-    f.whileBelow(column, { local: end }, 0, () => emitColumns(1));
+    f.whileBelow(column, { local: wholeEnd }, 0, () => emitColumns(summed.vectors));
+    if (summed.rest > 0) f.whileBelow(column, { local: end }, 0, () => emitColumns(summed.rest));
   });
+}
+
+/** δ as the sums over the rows of the batch read it: packed in panels, or as rows. */
+interface SummedDeltas {
+  readonly base: number;
+  /** From a column's offset in a row to its place behind `base`. */
+  readonly perColumn: number;
+  /** From row to row where so many vectors are summed side by side. */
+  readonly stride: (vectors: number) => number;
+  /** Vectors that are summed side by side, and so many of those that are left; 0 when none can be. */
+  readonly vectors: number;
+  readonly rest: number;
+}
+
+function summedDeltas({ tile, capacity, bytesPerNumber }: NetworkLayout, current: LayerLayout): SummedDeltas {
+  const { deltas, packed, columns } = current;
+  if (packed === null)
+    return { base: deltas.base, perColumn: 1, stride: () => deltas.stride, vectors: BIAS_VECTORS, rest: 1 };
+  const { vectors } = tile;
+  const rest = ((columns * bytesPerNumber) / 16) % vectors;
+  return { base: packed.deltas, perColumn: capacity, stride: (width) => width * 16, vectors, rest };
 }
 
 /** Vectors of biases summed side by side, to hide the latency of the additions. */

@@ -10,13 +10,16 @@ import type { Lanes } from './lanes.ts';
 import type { LayerLayout, NetworkLayout, Rows } from './layout.ts';
 import type { PanelPlace, Product } from './product.ts';
 
+/** Turned inputs that stay in the L2 cache beside all that passes through it, while every panel of units reads them. */
+const BLOCK_BYTES = 150 * 2 ** 10;
+
 /** Where the product finds its factors. */
 export function gradientFactors(
   kernel: Kernel,
   { tile, bytesPerNumber, capacity }: NetworkLayout,
   inputs: Rows,
   { deltas, packed }: LayerLayout,
-): Pick<Product, 'a' | 'aRow' | 'aTerm' | 'b' | 'bPanel' | 'bTerm' | 'beforePanel'> {
+): Pick<Product, 'a' | 'aRow' | 'aTerm' | 'b' | 'bPanel' | 'bTerm' | 'beforePanel' | 'blockRows'> {
   if (packed === null) {
     return {
       a: inputs.base,
@@ -35,6 +38,7 @@ export function gradientFactors(
     bPanel: capacity * tile.vectors * 16,
     bTerm: (vectors) => vectors * 16,
     beforePanel: (panel) => emitPackedPanel(kernel, deltas, panel),
+    blockRows: Math.max(1, Math.round(BLOCK_BYTES / packed.inputs.stride / tile.rows)) * tile.rows,
   };
 }
 

@@ -45,9 +45,11 @@ export interface Product {
   readonly panels?: Range;
   /** Rows of the last tile in the usual case of a count in a local; other remainders compute a whole tile. */
   readonly usualRemainder: number;
+  /** Rows of a that go through all panels before the next ones do, a multiple of the tile's; absent: all of them. */
+  readonly blockRows?: number;
   /** A multiple of the lanes; of twice the lanes if the tile's vectors are even. */
   readonly columns: number;
-  /** Emits what must happen before a panel of b is read. */
+  /** Emits what must happen before a panel of b is read for the first time. */
   readonly beforePanel?: (panel: PanelPlace) => void;
 }
 
@@ -75,6 +77,10 @@ export interface TileRow {
 /** Terms per turn of the innermost loop. */
 const UNROLL = 4;
 
+/** Of b; as much and more does not stay in the L2 cache from one product to the next. */
+const FETCHED_BYTES = 2 ** 18;
+const CACHE_LINE = 64;
+
 /** The widest tile that V8 keeps in its 15 vector registers: accumulators, the row of b, one broadcast and, unfused, one product. */
 export function tileFor(vectors: number, fused: boolean): Tile {
   return { rows: Math.floor((15 - vectors - (fused ? 1 : 2)) / vectors), vectors };
@@ -92,8 +98,10 @@ export function emitProduct(
   const vectorsInAll = product.columns / o.shape.lanes;
   const [panels, last] = [Math.floor(vectorsInAll / tile.vectors), vectorsInAll % tile.vectors];
   const [panel, column, b] = [f.local('i32'), f.local('i32'), f.local('i32')];
+  const block: Range = { first: f.local('i32'), end: f.local('i32') };
+  const fetch = fetchAhead(f, o, tile, product);
   const rowsOfPanel = (vectors: number) =>
-    emitRowTiles(f, o, tile, product, { panel, column, b, vectors }, begin, epilogue);
+    emitRowTiles(f, o, tile, product, block, { panel, column, b, vectors }, fetch, begin, epilogue);
   const begun = () => {
     f.get(panel)
       .i32(tile.vectors * 16)
@@ -106,7 +114,71 @@ export function emitProduct(
     f.increment(column, tile.vectors * 16).increment(b, product.bPanel);
   };
   const lastPanel = last > 0 ? () => rowsOfPanel(last) : null;
-  emitPanels(f, { panel, full: panels, range: product.panels }, begun, fullPanel, lastPanel);
+  emitBlocks(f, product, block, () =>
+    emitPanels(f, { panel, full: panels, range: product.panels }, begun, fullPanel, lastPanel),
+  );
+}
+
+/** Emits a loop over the blocks of rows. */
+function emitBlocks(f: FunctionBuilder, { rows, firstRow, blockRows }: Product, block: Range, body: () => void): void {
+  const pushRows = () => pushCount(f, rows);
+  if (firstRow === undefined) f.i32(0).set(block.first);
+  else f.get(firstRow).set(block.first);
+  if (blockRows === undefined) {
+    pushRows().set(block.end);
+    body();
+    return;
+  }
+  f.block(() =>
+    f.loop(() => {
+      f.get(block.first);
+      pushRows().op('i32.ge_s').brIf(1);
+      f.get(block.first).i32(blockRows).op('i32.add').tee(block.end);
+      pushRows().op('i32.gt_s');
+      f.if(() => pushRows().set(block.end));
+      body();
+      f.get(block.end).set(block.first).br(0);
+    }),
+  );
+}
+
+const pushCount = (f: FunctionBuilder, count: Count): FunctionBuilder =>
+  typeof count === 'number' ? f.i32(count) : f.get(count.local);
+
+/** Locals by which the panel behind the one at work is brought into the caches: the next address, the step to the one after. */
+interface FetchAhead {
+  readonly at: Index;
+  readonly step: Index;
+  readonly terms: number;
+}
+
+/**
+ * Where b does not stay in the caches, the first tile of every panel would wait for it, longer the busier the machine is.
+ * So the turns of the innermost loop each load one number of the next panel and drop it, evenly over all tiles of this
+ * one. One panel's bytes behind b must be there to be read. Null where b stays in the caches.
+ */
+function fetchAhead(f: FunctionBuilder, o: Lanes, tile: Tile, product: Product): FetchAhead | null {
+  const { terms, rows, firstRow, blockRows, bPanel } = product;
+  if (typeof terms !== 'number' || terms < UNROLL) return null;
+  if (terms * product.columns * o.shape.bytes < FETCHED_BYTES) return null;
+  const [at, step] = [f.local('i32'), f.local('i32')];
+  // step = bPanel / (tiles · turns), a cache line at most.
+  f.i32(bPanel);
+  if (blockRows !== undefined) f.i32(blockRows);
+  else {
+    pushCount(f, rows);
+    if (firstRow !== undefined) f.get(firstRow).op('i32.sub');
+  }
+  f.i32(tile.rows)
+    .op('i32.div_u')
+    .i32(1)
+    .op('i32.add')
+    .i32(Math.floor(terms / UNROLL))
+    .op('i32.mul')
+    .op('i32.div_u');
+  f.tee(step).i32(CACHE_LINE).op('i32.gt_u');
+  f.if(() => f.i32(CACHE_LINE).set(step));
+  return { at, step, terms };
 }
 
 /**
@@ -156,14 +228,16 @@ function emitRowTiles(
   o: Lanes,
   tile: Tile,
   product: Product,
+  block: Range,
   at: PanelAt,
+  fetch: FetchAhead | null,
   begin: (at: Omit<TileRow, 'row' | 'values'>) => void,
   epilogue: (at: TileRow) => void,
 ): void {
   const [firstRow, a] = [f.local('i32'), f.local('i32')];
   const emitTile = (rows: number) => {
     const place = { firstRow, column: at.column, panel: at.panel, vectors: at.vectors };
-    const accumulators = emitTerms(f, o, { rows, vectors: at.vectors }, product, a, at.b);
+    const accumulators = emitTerms(f, o, { rows, vectors: at.vectors }, product, a, at.b, fetch);
     begin(place);
     for (let row = 0; row < rows; row++) {
       epilogue({ ...place, row, values: accumulators[row].map((local) => o.local(local)) });
@@ -172,24 +246,19 @@ function emitRowTiles(
     o.clearLocals();
     f.increment(a, rows * product.aRow).increment(firstRow, rows);
   };
-  product.beforePanel?.(at);
-  if (product.firstRow === undefined) f.i32(0).set(firstRow).i32(product.a).set(a);
-  else {
-    f.get(product.firstRow).tee(firstRow).i32(product.aRow).op('i32.mul').i32(product.a).op('i32.add').set(a);
-  }
-  if (typeof product.rows === 'number') {
-    const whole = product.rows - (product.rows % tile.rows);
-    f.whileBelow(firstRow, whole, 0, () => emitTile(tile.rows));
-    if (product.rows > whole) emitTile(product.rows - whole);
-    return;
-  }
-  const count = product.rows.local;
-  const usual = product.usualRemainder;
-  f.block(() => {
+  if (product.beforePanel !== undefined) emitFirstTime(f, product, block, () => product.beforePanel?.(at));
+  if (fetch !== null)
+    f.get(at.b)
+      .i32(fetch.terms * product.bTerm(at.vectors))
+      .op('i32.add')
+      .set(fetch.at);
+  f.get(block.first).tee(firstRow).i32(product.aRow).op('i32.mul').i32(product.a).op('i32.add').set(a);
+  const usual = typeof product.rows === 'number' ? product.rows % tile.rows : product.usualRemainder;
+  f.block(() =>
     f.loop(() => {
-      f.get(firstRow).get(count).op('i32.ge_s').brIf(1);
+      f.get(firstRow).get(block.end).op('i32.ge_s').brIf(1);
       if (usual > 0) {
-        f.get(count).get(firstRow).op('i32.sub').i32(usual).op('i32.eq');
+        f.get(block.end).get(firstRow).op('i32.sub').i32(usual).op('i32.eq');
         f.if(() => {
           emitTile(usual);
           f.br(2);
@@ -197,12 +266,32 @@ function emitRowTiles(
       }
       emitTile(tile.rows);
       f.br(0);
-    });
-  });
+    }),
+  );
+}
+
+/** In the first block of rows only. */
+function emitFirstTime(f: FunctionBuilder, { firstRow, blockRows }: Product, { first }: Range, body: () => void): void {
+  if (blockRows === undefined) {
+    body();
+    return;
+  }
+  pushCount(f, firstRow === undefined ? 0 : { local: firstRow })
+    .get(first)
+    .op('i32.eq');
+  f.if(body);
 }
 
 /** The innermost loop: all terms of one tile. Returns the locals of the accumulators, [row][vector]. */
-function emitTerms(f: FunctionBuilder, o: Lanes, tile: Tile, product: Product, a: Index, b: Index): Index[][] {
+function emitTerms(
+  f: FunctionBuilder,
+  o: Lanes,
+  tile: Tile,
+  product: Product,
+  a: Index,
+  b: Index,
+  fetch: FetchAhead | null,
+): Index[][] {
   const accumulators = Array.from({ length: tile.rows }, () =>
     Array.from({ length: tile.vectors }, () => o.newLocal()),
   );
@@ -219,6 +308,7 @@ function emitTerms(f: FunctionBuilder, o: Lanes, tile: Tile, product: Product, a
     f.if(() => {
       f.loop(() => {
         emitSome(unroll);
+        if (fetch !== null) emitFetch(f, fetch);
         f.increment(pa, unroll * aTerm)
           .increment(pb, unroll * bTerm)
           .increment(left, -unroll);
@@ -237,6 +327,11 @@ function emitTerms(f: FunctionBuilder, o: Lanes, tile: Tile, product: Product, a
     emitLoop(1, () => f.get(left).i32(0).op('i32.ne'));
   }
   return accumulators;
+}
+
+function emitFetch(f: FunctionBuilder, { at, step }: FetchAhead): void {
+  f.get(at).memory('i32.load').op('drop');
+  f.get(at).get(step).op('i32.add').set(at);
 }
 
 /** One term for every accumulator of the tile: acc(r, v) += a(r)·b(v). */

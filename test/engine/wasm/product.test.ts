@@ -7,9 +7,7 @@ import { noise } from './compare.ts';
 const { fround } = Math;
 const GUARD = 12345.5;
 const A = 4096;
-const B = A + 140 * 130 * 4;
-const C = B + 140 * 144 * 4;
-const PAGES = 5;
+const PREPARED = 64;
 
 interface Sizes {
   readonly rows: number;
@@ -17,18 +15,32 @@ interface Sizes {
   readonly columns: number;
 }
 
-/** Compiles c = a·b for these sizes, rows and terms known or only counted at run time, and runs it on noise. */
-function product(tile: Tile, { rows, terms, columns }: Sizes, dynamic: boolean) {
+interface Variant {
+  /** Whether rows and terms are known only when the code runs, or the rows alone. */
+  readonly dynamic: boolean | 'rows';
+  readonly blockRows?: number;
+}
+
+/** Compiles c = a·b for these sizes and runs it on noise. Behind b a panel of it can be read, and no more. */
+function product(tile: Tile, { rows, terms, columns }: Sizes, { dynamic, ...blocks }: Variant) {
   const padded = Math.ceil(columns / 8) * 8;
   const width = tile.vectors * 4;
   const stride = (padded + 16) * 4;
+  const C = A + (rows + tile.rows) * terms * 4;
+  const lengthOfB = terms * padded * 4;
+  const behind = terms * width * 4;
+  const PAGES = Math.ceil((C + (rows + tile.rows + 4) * stride + lengthOfB + behind) / 65536);
+  const B = PAGES * 65536 - behind - lengthOfB;
   const module = new ModuleBuilder({ module: 'engine', name: 'memory', minimum: PAGES });
   const body = (f: Parameters<Parameters<ModuleBuilder['function']>[2]>[0]) => {
     const o = new Lanes(f, 'float32', 'strict');
     const at = f.local('i32');
-    const sizes = dynamic
-      ? { rows: { local: 0 }, terms: { local: 1 }, usualRemainder: rows % 2 === 0 ? rows % tile.rows : 0 }
-      : { rows, terms, usualRemainder: 0 };
+    const sizes = {
+      rows: dynamic ? { local: 0 } : rows,
+      terms: dynamic === true ? { local: 1 } : terms,
+      usualRemainder: dynamic && rows % 2 === 0 ? rows % tile.rows : 0,
+    };
+    const beforePanel = () => f.i32(PREPARED).i32(PREPARED).memory('i32.load').i32(1).op('i32.add').memory('i32.store');
     const panels = {
       a: A,
       aRow: terms * 4,
@@ -41,7 +53,7 @@ function product(tile: Tile, { rows, terms, columns }: Sizes, dynamic: boolean) 
       f,
       o,
       tile,
-      { ...panels, ...sizes, columns: padded },
+      { ...panels, ...sizes, ...blocks, columns: padded, beforePanel },
       ({ firstRow, column }) => f.get(firstRow).i32(stride).op('i32.mul').get(column).op('i32.add').set(at),
       ({ row, values }) => o.run(values.map((value, v) => ({ value, base: at, offset: C + row * stride + v * 16 }))),
     );
@@ -59,9 +71,31 @@ function product(tile: Tile, { rows, terms, columns }: Sizes, dynamic: boolean) 
       numbers[B / 4 + panel * width * terms + k * panelWidth + (j - panel * width)] = b(k, j);
     }
   }
-  numbers.fill(GUARD, C / 4);
+  numbers.fill(GUARD, C / 4, B / 4);
   (exports.run as (rows: number, terms: number) => void)(rows, terms);
-  return { numbers, stride: stride / 4, padded, b };
+  const prepared = new Int32Array(memory.buffer)[PREPARED / 4];
+  return { prepared, numbers: numbers.subarray(C / 4), a: numbers.subarray(A / 4), stride: stride / 4, padded, b };
+}
+
+/** What differs from the sums in ascending order, and what was written beside them. */
+function faultsOf(tile: Tile, sizes: Sizes, variant: Variant): string[] {
+  const faults: string[] = [];
+  const { rows, terms } = sizes;
+  const { numbers, a, stride, padded, b } = product(tile, sizes, variant);
+  const computed = variant.dynamic ? Math.ceil(rows / tile.rows) * tile.rows : rows;
+  for (let i = 0; i < computed + 4; i++) {
+    for (let j = 0; j < stride; j++) {
+      const got = numbers[i * stride + j];
+      if (i >= rows && i < computed) continue;
+      let want = GUARD;
+      if (i < rows && j < padded) {
+        want = 0;
+        for (let k = 0; k < terms; k++) want = fround(want + fround(a[i * terms + k] * b(k, j)));
+      }
+      if (!Object.is(got, want)) faults.push(`${JSON.stringify(sizes)} (${i}, ${j}): got ${got}, want ${want}`);
+    }
+  }
+  return faults;
 }
 
 describe.each([
@@ -79,24 +113,28 @@ describe.each([
         { rows: 7, terms: 5, columns: n },
       ]) {
         for (const dynamic of [false, true]) {
-          const { rows, terms } = sizes;
-          const { numbers, stride, padded, b } = product(tile, sizes, dynamic);
-          const computed = dynamic ? Math.ceil(rows / tile.rows) * tile.rows : rows;
-          for (let i = 0; i < computed + 4; i++) {
-            for (let j = 0; j < stride; j++) {
-              const got = numbers[C / 4 + i * stride + j];
-              if (i >= rows && i < computed) continue;
-              let want = GUARD;
-              if (i < rows && j < padded) {
-                want = 0;
-                for (let k = 0; k < terms; k++) want = fround(want + fround(numbers[A / 4 + i * terms + k] * b(k, j)));
-              }
-              if (!Object.is(got, want)) faults.push(`${JSON.stringify(sizes)} (${i}, ${j}): got ${got}, want ${want}`);
-            }
-          }
+          const { rows } = sizes;
+          faults.push(...faultsOf(tile, sizes, { dynamic }));
+          if (rows > tile.rows) faults.push(...faultsOf(tile, sizes, { dynamic, blockRows: tile.rows }));
+          if (rows > 5 * tile.rows) faults.push(...faultsOf(tile, sizes, { dynamic, blockRows: 2 * tile.rows }));
         }
       }
       expect(faults).toEqual([]);
     },
   );
+
+  it('fetches the panels of a large matrix ahead without reading behind what is there', () => {
+    const large = { rows: 2 * tile.rows + 3, terms: 513, columns: 136 };
+    expect(large.terms * large.columns * 4).toBeGreaterThan(2 ** 18);
+    for (const dynamic of [false, 'rows'] as const) expect(faultsOf(tile, large, { dynamic })).toEqual([]);
+    expect(faultsOf(tile, { rows: 1, terms: 3, columns: 22000 }, { dynamic: false })).toEqual([]);
+  });
+
+  it('prepares each panel once, whatever blocks the rows are taken in', () => {
+    const panels = Math.ceil(40 / (tile.vectors * 4));
+    for (const blocks of [{}, { blockRows: tile.rows }, { blockRows: 2 * tile.rows }]) {
+      const { prepared } = product(tile, { rows: 33, terms: 5, columns: 40 }, { dynamic: false, ...blocks });
+      expect(prepared).toBe(panels);
+    }
+  });
 });
