@@ -5,13 +5,15 @@
  * so float32 and float64 networks start from the same weights. fan_in inputs and fan_out units per layer.
  */
 import type { AnyOptions, OptionTable, OptionValues, Spec } from './options.ts';
-import { normal, uniforms } from './prng.ts';
+import { normal, type Uniforms, uniforms } from './prng.ts';
 
 /** Where a layer's random numbers come from. */
 export interface DrawKey {
   readonly seed: number;
   /** 1-based number of the layer. */
   readonly layer: number;
+  /** How they are drawn; the numbers are the same. Absent: `uniforms`. */
+  readonly uniforms?: Uniforms;
 }
 
 export interface Initializer<Options = AnyOptions> {
@@ -40,8 +42,8 @@ const initializer = <O extends OptionTable>(
   entry: Omit<Initializer<OptionValues<O>>, 'options'> & { readonly options: O },
 ) => entry;
 
-function uniformWeights(length: number, { seed, layer }: DrawKey, low: number, high: number): Float64Array {
-  const weights = uniforms(length, seed, 'initialization', layer);
+function uniformWeights(length: number, key: DrawKey, low: number, high: number): Float64Array {
+  const weights = (key.uniforms ?? uniforms)(length, key.seed, 'initialization', key.layer);
   for (let i = 0; i < length; i++) weights[i] = low + (high - low) * weights[i];
   return weights;
 }

@@ -104,8 +104,11 @@ export function uniform(seed: number, stream: Stream, a: number, b: number): num
   return b % 2 === 0 ? toUnit(words[0], words[1]) : toUnit(words[2], words[3]);
 }
 
-/** The numbers 0, 1, … of (seed, stream, a), as `uniform` gives them; two from each block. */
-export function uniforms(count: number, seed: number, stream: Stream, a: number): Float64Array {
+/** The numbers 0, 1, … of (seed, stream, a), as `uniform` gives them. */
+export type Uniforms = (count: number, seed: number, stream: Stream, a: number) => Float64Array;
+
+/** Two from each block. */
+export const uniforms: Uniforms = (count, seed, stream, a) => {
   const numbers = new Float64Array(count);
   for (let b = 0; b < count; b += 2) {
     randomBlock(seed, stream, a, b / 2, 0, words);
@@ -113,7 +116,7 @@ export function uniforms(count: number, seed: number, stream: Stream, a: number)
     if (b + 1 < count) numbers[b + 1] = toUnit(words[2], words[3]);
   }
   return numbers;
-}
+};
 
 /** The number b of (seed, stream, a): standard normal by Box–Muller, √(−2·ln u)·cos(2π·v) with u in (0, 1]. */
 export function normal(seed: number, stream: Stream, a: number, b: number): number {

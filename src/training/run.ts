@@ -3,6 +3,7 @@ import type { Backend, BlockResult, Data, FloatArray, Plan, TrainingSetup } from
 import { type ChosenBackend, createBackend } from '../engine/backends.ts';
 import { free } from '../engine/free.ts';
 import { initialParameters, plan } from '../engine/plan.ts';
+import { compiledUniforms } from '../engine/wasm/uniforms.ts';
 import { Batches, maxBlockRows } from './batches.ts';
 import { type Checkpoint, modelOf, requireMatch } from './checkpoint.ts';
 import { columnSlice } from './columns.ts';
@@ -75,7 +76,8 @@ export class Run {
     this.#watch = watchOf(request);
     this.#monitor = new Monitor(this.#watch);
     this.#looksAtEpochs = looksAtEpochs(request, this.#rates);
-    const initial = request.initial_parameters ?? initialParameters(this.plan, request.network, request.seed);
+    const initial =
+      request.initial_parameters ?? initialParameters(this.plan, request.network, request.seed, compiledUniforms);
     const { backend, reason } = create(this.plan, request, this.#prepared.data, initial);
     this.#backend = backend;
     // The back end has its own copy.

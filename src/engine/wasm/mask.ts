@@ -1,14 +1,12 @@
 /** Dropout masks inside the compiled step: the Philox generator of prng.ts, four blocks side by side in the lanes. */
-import { streams } from '../prng.ts';
+import { philoxConstants, streams } from '../prng.ts';
 import type { Expression } from './expression.ts';
 import { addRowsKernel, type KernelContext, type KernelFunction, type RowsKernel } from './kernel.ts';
 import type { Lanes } from './lanes.ts';
 import type { LayerLayout, Rows } from './layout.ts';
 import { wordOffset } from './scalars.ts';
 
-const MULTIPLIERS = [0xd2511f53, 0xcd9e8d57] as const;
-const WEYL = [0x9e3779b9, 0xbb67ae85] as const;
-const ROUNDS = 10;
+const { multipliers: MULTIPLIERS, weyl: WEYL, rounds: ROUNDS } = philoxConstants;
 /** Elements per turn: four blocks of four words. */
 const ELEMENTS = 16;
 

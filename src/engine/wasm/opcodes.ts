@@ -69,6 +69,7 @@ export const opcodes = {
   'f64.sub': 0xa1,
   'f64.mul': 0xa2,
   'f32.demote_f64': 0xb6,
+  'f64.convert_i32_u': 0xb8,
   'f64.promote_f32': 0xbb,
 
   'memory.copy': bulk(10),
