@@ -227,11 +227,7 @@ export class WasmBackend implements Backend {
 
   /** Outputs that are not finite are computed again by the reference: compiled code reports an overflow as NaN. */
   predict(inputs: FloatArray, rows: number): FloatArray {
-    const outputs = this.#currentTiles().predict(inputs, rows);
-    for (let i = 0; i < outputs.length; i++) {
-      if (outputs[i] - outputs[i] !== 0) return this.#reference().predict(inputs, rows);
-    }
-    return outputs;
+    return this.#currentTiles().predict(inputs, rows) ?? this.#reference().predict(inputs, rows);
   }
 
   evaluate(data: Data): number {

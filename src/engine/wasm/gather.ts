@@ -1,17 +1,20 @@
-/** Copies rows: chosen ones of the data set into the batch; into and out of a prediction. */
+/** Copies rows, chosen ones of the data set, into the batch. */
 import type { FunctionBuilder, Index } from './assembler.ts';
 import { addRowsKernel, type KernelContext, type KernelFunction } from './kernel.ts';
+import type { Lanes } from './lanes.ts';
+import type { Rows } from './layout.ts';
 import { wordOffset } from './scalars.ts';
 
 /** Rows of more bytes are left to `memory.copy`, whose call costs as much as a few dozen vector moves. */
 const UNROLLED_BYTES = 512;
+const PAIR_BYTES = 32;
 
 /** Row i of the batch ← row order[i] of the data: inputs, targets or label, weight. */
 export function gatherKernel(context: KernelContext): KernelFunction {
   const { layout } = context;
   const { plan, bytesPerNumber: bytes, inputs, targets } = layout;
   const labels = plan.loss.entry.target_domain.kind === 'label';
-  return addRowsKernel(context, ({ f, first, count, zero }) => {
+  return addRowsKernel(context, ({ f, o, first, count, zero }) => {
     const [i, row] = [f.local('i32'), f.local('i32')];
     f.get(first).set(i);
     f.whileBelow(i, { local: count }, 1, () => {
@@ -27,77 +30,45 @@ export function gatherKernel(context: KernelContext): KernelFunction {
           .set(from);
         return from;
       };
+      const place = ({ base, stride }: Rows) => {
+        const at = f.local('i32');
+        f.get(i).i32(stride).op('i32.mul').i32(base).op('i32.add').set(at);
+        return at;
+      };
       const width = plan.input_size * bytes;
-      copyRow(f, source('inputs', width), { index: i, base: inputs.base, stride: inputs.stride }, width);
+      copyRow(f, o, source('inputs', width), place(inputs), width);
       if (labels) copyNumber(f, source('targets', bytes), { index: i, base: targets.base }, bytes);
       else {
         const targetWidth = plan.output_size * bytes;
-        copyRow(
-          f,
-          source('targets', targetWidth),
-          { index: i, base: targets.base, stride: targets.stride },
-          targetWidth,
-        );
+        copyRow(f, o, source('targets', targetWidth), place(targets), targetWidth);
       }
       if (layout.weighted) copyNumber(f, source('weights', bytes), { index: i, base: layout.rowWeights }, bytes);
     });
   });
 }
 
-/** Row i of the batch ← row i of the inputs of a prediction, which lie side by side. */
-export function arrangeKernel(context: KernelContext): KernelFunction {
-  const { plan, bytesPerNumber, inputs, chunkInputs } = context.layout;
-  const width = plan.input_size * bytesPerNumber;
-  return addRowsKernel(context, ({ f, first, count }) => {
-    const [i, from] = [f.local('i32'), f.local('i32')];
-    f.get(first).tee(i).i32(width).op('i32.mul').i32(chunkInputs).op('i32.add').set(from);
-    f.whileBelow(i, { local: count }, 1, () => {
-      copyRow(f, from, { index: i, base: inputs.base, stride: inputs.stride }, width);
-      f.increment(from, width);
-    });
-  });
-}
-
-/** Row i of the outputs of a prediction, side by side ← row i of the last layer's outputs. */
-export function collectKernel(context: KernelContext): KernelFunction {
-  const { plan, bytesPerNumber: bytes, layers, chunkOutputs } = context.layout;
-  const { outputs } = layers[layers.length - 1];
-  const width = plan.output_size * bytes;
-  const type = bytes === 4 ? 'f32' : 'f64';
-  return addRowsKernel(context, ({ f, first, count }) => {
-    const [i, k, from, to] = [f.local('i32'), f.local('i32'), f.local('i32'), f.local('i32')];
-    f.get(first).tee(i).i32(width).op('i32.mul').set(to);
-    f.get(i).i32(outputs.stride).op('i32.mul').set(from);
-    f.whileBelow(i, { local: count }, 1, () => {
-      // Number by number: the row behind may be another thread's.
-      f.i32(0).set(k);
-      f.whileBelow(k, width, bytes, () => {
-        f.get(to).get(k).op('i32.add').get(from).get(k).op('i32.add');
-        f.memory(`${type}.load`, outputs.base).memory(`${type}.store`, chunkOutputs);
-      });
-      f.increment(from, outputs.stride).increment(to, width);
-    });
-  });
-}
-
-/** Whole vectors: what is copied past the end of a row lands in its padding. */
-function copyRow(
-  f: FunctionBuilder,
-  from: Index,
-  to: { readonly index: Index; readonly base: number; readonly stride: number },
-  width: number,
-): void {
-  const at = f.local('i32');
-  f.get(to.index).i32(to.stride).op('i32.mul').set(at);
+/**
+ * Whole vectors: what is copied past the end of a row lands in its padding. Two by two, all loads of a pair before its
+ * stores, so that the revectorizer joins them.
+ */
+export function copyRow(f: FunctionBuilder, o: Lanes, from: Index, to: Index, width: number): void {
   if (width > UNROLLED_BYTES) {
-    f.get(at).i32(to.base).op('i32.add').get(from).i32(width).bulk('memory.copy');
+    f.get(to).get(from).i32(width).bulk('memory.copy');
     return;
   }
-  for (let offset = 0; offset < width; offset += 16) {
-    f.get(at)
-      .get(from)
-      .memory('v128.load', offset)
-      .memory('v128.store', to.base + offset);
+  for (let offset = 0; offset < width; offset += PAIR_BYTES) {
+    const pair = offset + 16 < width ? [offset, offset + 16] : [offset];
+    o.run(pair.map((at) => ({ value: o.load(from, at), base: to, offset: at })));
+  }
+  o.clearLocals();
+}
+
+/** As `copyRow`, and no byte more: what lies behind the row may be another thread's. */
+export function copyExactly(f: FunctionBuilder, o: Lanes, from: Index, to: Index, width: number): void {
+  const whole = width - (width % 16);
+  if (whole > 0) copyRow(f, o, from, to, whole);
+  for (let offset = whole; offset < width; offset += 4) {
+    f.get(to).get(from).memory('i32.load', offset).memory('i32.store', offset);
   }
 }
 

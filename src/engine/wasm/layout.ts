@@ -87,11 +87,20 @@ export interface NetworkLayout {
   /** Rows of the batch, and with the padding that whole tiles and whole vectors need. */
   readonly batch: number;
   readonly capacity: number;
+  /** Parts of the rows end at its multiples: whole tiles and whole groups of samples, since both reach past the last row. */
+  readonly granule: number;
   readonly inputs: Rows;
-  /** Rows that prediction takes at a time, where their inputs lie side by side first, and their outputs in the end. */
+  /** How many threads there may be, and how many rows each takes through the layers at a time when it predicts. */
+  readonly threads: number;
+  readonly piece: number;
+  /** Rows that are predicted or evaluated by one call; what comes in and goes out lies side by side. */
   readonly chunk: number;
   readonly chunkInputs: number;
+  /** Outputs of a prediction, or targets of an evaluation. */
   readonly chunkOutputs: number;
+  readonly chunkLosses: number;
+  /** A cache line per thread: a vector, all 0 if all outputs of its rows are finite. */
+  readonly checks: number;
   /** A row of targets per sample; labels lie side by side. */
   readonly targets: Rows;
   /** Whether every row of the data has a weight. */
@@ -125,9 +134,13 @@ export interface NetworkLayout {
   readonly end: number;
 }
 
-const CACHE_LINE = 64;
+export const CACHE_LINE = 64;
 /** Prediction takes so many rows at a time, whatever the batches of training are: their values stay in the caches. */
-const CHUNK_ROWS = 192;
+const PIECE_ROWS = 192;
+/** Fewer rows in each of many threads would read the weights too often. */
+const LEAST_PIECE_ROWS = 24;
+/** What threads predict together, so that they seldom wait for each other: so much of inputs and outputs. */
+const CHUNK_BYTES = 2 ** 20;
 
 const roundUp = (value: number, multiple: number) => Math.ceil(value / multiple) * multiple;
 
@@ -149,6 +162,18 @@ const PACKED_BYTES = 3 * 2 ** 17;
 /** Fewer panels than this are over sooner than the inputs are turned. */
 const PACKED_PANELS = 4;
 
+function leastCommonMultiple(a: number, b: number): number {
+  let multiple = a;
+  while (multiple % b !== 0) multiple += a;
+  return multiple;
+}
+
+/** Rows of a piece and of a chunk; a thread alone gains nothing from chunks of more than a piece. */
+function inferenceRows(rowBytes: number, granule: number, threads: number): { piece: number; chunk: number } {
+  const piece = roundUp(Math.max(PIECE_ROWS / threads, LEAST_PIECE_ROWS), granule);
+  return { piece, chunk: threads === 1 ? piece : Math.max(threads * piece, Math.floor(CHUNK_BYTES / rowBytes)) };
+}
+
 /** Hands out consecutive places, each at a cache line. */
 class Places {
   end: number;
@@ -168,6 +193,7 @@ export interface LayoutOptions {
   readonly plan: Plan;
   readonly tile: Tile;
   readonly batch: number;
+  readonly threads: number;
   readonly slots: number;
   readonly storesGradients: boolean;
   readonly labels: boolean;
@@ -180,6 +206,7 @@ export function createLayout({
   plan,
   tile,
   batch,
+  threads,
   slots,
   storesGradients,
   labels,
@@ -187,20 +214,21 @@ export function createLayout({
 }: LayoutOptions): NetworkLayout {
   const { bytes, lanes } = shapes[plan.precision];
   // An even number of vectors per row of a tile is what the revectorizer needs.
-  const granule = tile.vectors % 4 === 0 ? 2 * lanes : lanes;
+  const columnGranule = tile.vectors % 4 === 0 ? 2 * lanes : lanes;
   const width = tile.vectors * lanes;
-  const chunk = roundUp(CHUNK_ROWS, tile.rows);
-  const capacity = roundUp(roundUp(Math.max(batch, chunk), tile.rows), lanes) + lanes;
+  const granule = leastCommonMultiple(tile.rows, lanes);
+  const { piece, chunk } = inferenceRows((plan.input_size + plan.output_size) * bytes, granule, threads);
+  const capacity = roundUp(roundUp(Math.max(batch, threads * piece), tile.rows), lanes) + lanes;
   const places = new Places(CACHE_LINE);
   const rows = (columns: number, count = capacity): Rows => {
-    const padded = roundUp(columns, granule);
+    const padded = roundUp(columns, columnGranule);
     const stride = strideOf(padded * bytes);
     return { base: places.take(count * stride), columns: padded, stride };
   };
   const block = new Places(0);
   const statistics = new Places(0);
   const panels = (where: Places, inner: number, columns: number): Panels => {
-    const padded = roundUp(columns, granule);
+    const padded = roundUp(columns, columnGranule);
     return { offset: where.take(inner * padded * bytes), inner, columns: padded, width };
   };
   const scalars = places.take(64 * 8);
@@ -209,18 +237,20 @@ export function createLayout({
   const order = places.take(capacity * 4);
   const inputs = rows(plan.input_size);
   const chunkInputs = places.take(chunk * plan.input_size * bytes + CACHE_LINE);
-  const chunkOutputs = places.take(capacity * plan.output_size * bytes + CACHE_LINE);
+  const chunkOutputs = places.take(chunk * plan.output_size * bytes + CACHE_LINE);
+  const chunkLosses = places.take(chunk * bytes);
+  const checks = places.take(threads * CACHE_LINE);
   const targets = labels ? { base: places.take(capacity * bytes), columns: 1, stride: bytes } : rows(plan.output_size);
   const rowWeights = places.take(capacity * bytes);
   const rowLosses = places.take(capacity * bytes);
   const layers = plan.layers.map((layer, index): LayerLayout => {
     const { units, normalization } = layer;
-    const vector = (present: unknown) => (present === null ? null : block.take(roundUp(units, granule) * bytes));
+    const vector = (present: unknown) => (present === null ? null : block.take(roundUp(units, columnGranule) * bytes));
     const preActivations = rows(units);
     const activations = rows(units);
     return {
       layer,
-      columns: roundUp(units, granule),
+      columns: roundUp(units, columnGranule),
       weights: panels(block, layer.input_size, units),
       biases: vector(layer.biases),
       gamma: vector(normalization),
@@ -234,7 +264,7 @@ export function createLayout({
       packed:
         layer.input_size * batch * bytes >= PACKED_BYTES && units >= PACKED_PANELS * width
           ? {
-              inputs: rows(capacity, roundUp(layer.input_size, granule)),
+              inputs: rows(capacity, roundUp(layer.input_size, columnGranule)),
               deltas: places.take(capacity * roundUp(units, width) * bytes),
             }
           : null,
@@ -265,10 +295,15 @@ export function createLayout({
     bytesPerNumber: bytes,
     batch,
     capacity,
+    granule,
     inputs,
+    threads,
+    piece,
     chunk,
     chunkInputs,
     chunkOutputs,
+    chunkLosses,
+    checks,
     targets,
     rowWeights,
     rowLosses,

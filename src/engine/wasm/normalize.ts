@@ -50,9 +50,10 @@ export function normalizeKernel(
 ): KernelFunction | null {
   const of = normalizedLayer(context, current);
   if (of === null) return null;
-  return of.places.kind === 'batch_norm'
-    ? addColumnsKernel(context, (kernel) => emitBatchForward(kernel, of, training))
-    : addRowsKernel(context, (kernel) => emitLayerForward(kernel, of));
+  if (of.places.kind === 'layer_norm') return addRowsKernel(context, (kernel) => emitLayerForward(kernel, of));
+  return training
+    ? addColumnsKernel(context, (kernel) => emitBatchForward(kernel, of))
+    : addRowsKernel(context, (kernel) => emitBatchInference(kernel, of));
 }
 
 /** dLoss/dz from dLoss/dy, in place, and the gradients of γ and β. */
@@ -89,10 +90,16 @@ function forColumns(kernel: ColumnsKernel, { weights }: LayerLayout, body: (colu
   });
 }
 
-/** Runs `body` for every row of the batch, with the byte offset of the row at this column. */
-function downRows({ f, count }: Kernel, stride: number, column: Index, body: (at: Index) => void): void {
+/** Runs `body` for every row of the batch, from `first` if given, with the byte offset of the row at this column. */
+function downRows(
+  { f, count, first }: Kernel & Partial<RowsKernel>,
+  stride: number,
+  column: Index,
+  body: (at: Index) => void,
+): void {
   const [row, at] = [f.local('i32'), f.local('i32')];
-  f.i32(0).set(row).get(column).set(at);
+  if (first === undefined) f.i32(0).set(row).get(column).set(at);
+  else f.get(first).tee(row).i32(stride).op('i32.mul').get(column).op('i32.add').set(at);
   f.whileBelow(row, { local: count }, 1, () => {
     body(at);
     f.increment(at, stride);
@@ -104,36 +111,65 @@ function inverseDeviation(o: Lanes, variance: Expression, epsilon: number): Expr
   return o.div(o.constant(1), o.sqrt(o.add(variance, o.constant(epsilon))));
 }
 
-function emitBatchForward(kernel: ColumnsKernel, of: Normalized, training: boolean): void {
+function runningOf({ layout, places }: Normalized): { readonly mean: number; readonly variance: number } {
+  if (places.running === null) throw new TypeError('batch_norm has running statistics');
+  return { mean: layout.statistics + places.running.mean, variance: layout.statistics + places.running.variance };
+}
+
+function emitBatchForward(kernel: ColumnsKernel, of: Normalized): void {
   const { o } = kernel;
-  const { layout, places, current, planned } = of;
+  const { places, current, planned } = of;
   const { preActivations: z, activationInputs: y } = current;
-  const { normalized, running } = places;
-  if (running === null) throw new TypeError('batch_norm has running statistics');
-  const [runningMean, runningVariance] = [layout.statistics + running.mean, layout.statistics + running.variance];
+  const running = runningOf(of);
   forColumns(kernel, current, (column) => {
     const [mean, variance, inverse] = accumulators(kernel, 3);
-    if (training) {
-      emitBatchMoments(kernel, of, column, mean, variance);
-      moveRunning(kernel, of, column, [runningMean, mean, null], [runningVariance, variance, 'unbias']);
-    } else {
-      o.run([
-        { value: o.load(column, runningMean), local: mean },
-        { value: o.load(column, runningVariance), local: variance },
-      ]);
-    }
+    emitBatchMoments(kernel, of, column, mean, variance);
+    moveRunning(kernel, of, column, [running.mean, mean, null], [running.variance, variance, 'unbias']);
     const deviation = inverseDeviation(o, o.local(variance), planned.epsilon);
     o.run([{ value: deviation, local: inverse }]);
     o.run([{ value: o.local(inverse), base: column, offset: places.inverseDeviations }]);
     downRows(kernel, z.stride, column, (at) => {
-      const n = o.mul(o.sub(o.load(at, z.base), o.local(mean)), o.local(inverse));
-      const value = o.mulAdd(o.load(column, of.gamma), n, o.load(column, of.beta));
+      const [n, value] = normalized(o, of, column, o.load(at, z.base), o.local(mean), o.local(inverse));
       o.run([
-        { value: n, base: at, offset: normalized.base },
+        { value: n, base: at, offset: places.normalized.base },
         { value, base: at, offset: y.base },
       ]);
     });
   });
+}
+
+/** By the running statistics, so each row is on its own. */
+function emitBatchInference(kernel: RowsKernel, of: Normalized): void {
+  const { f, o } = kernel;
+  const { preActivations: z, activationInputs: y } = of.current;
+  const running = runningOf(of);
+  const column = f.local('i32');
+  f.whileBelow(column, (z.columns / o.shape.lanes) * 16, 16, () => {
+    const [mean, inverse] = accumulators(kernel, 2);
+    const deviation = inverseDeviation(o, o.load(column, running.variance), of.planned.epsilon);
+    o.run([
+      { value: o.load(column, running.mean), local: mean },
+      { value: deviation, local: inverse },
+    ]);
+    downRows(kernel, z.stride, column, (at) => {
+      const [, value] = normalized(o, of, column, o.load(at, z.base), o.local(mean), o.local(inverse));
+      o.run([{ value, base: at, offset: y.base }]);
+    });
+    o.clearLocals();
+  });
+}
+
+/** n = (z − mean)·inverse and γ·n + β. */
+function normalized(
+  o: Lanes,
+  { gamma, beta }: Normalized,
+  column: Index,
+  z: Expression,
+  mean: Expression,
+  inverse: Expression,
+): readonly [Expression, Expression] {
+  const n = o.mul(o.sub(z, mean), inverse);
+  return [n, o.mulAdd(o.load(column, gamma), n, o.load(column, beta))];
 }
 
 /** Mean and biased variance of one vector of units over the rows, in two passes. */

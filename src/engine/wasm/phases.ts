@@ -6,23 +6,38 @@
 import type { Plan } from '../backend.ts';
 import { type KernelContext, type KernelFunction, type Split, WHOLE } from './kernel.ts';
 
-/** `update` is a stage of its own when gradients are clipped by their norm, which lies between the two; `infer` predicts. */
-export type Stage = 'step' | 'update' | 'infer';
+/** `update` is a stage of its own when gradients are clipped by their norm, which lies between the two; the last two are inference. */
+export type Stage = 'step' | 'update' | 'infer' | 'evaluate';
 
-/** Rows take the first row and the one behind the last; columns the rows of the batch and a share, from and to. */
+/** How a phase is divided; by `own_rows` each thread takes its rows through the whole network in buffers of its own. */
+export type PhaseSplit = Split | 'own_rows';
+
+/**
+ * Rows take the first row and the one behind the last; columns the rows of the batch and a share, from and to; own rows the
+ * first row, the one behind the last and the number of the thread.
+ */
 export interface Phase {
   /** Its place in the order of all phases. */
   readonly number: number;
   readonly stage: Stage;
-  readonly split: Split;
+  readonly split: PhaseSplit;
   readonly run: (a: number, b: number, c: number) => void;
 }
 
-const parameters = { rows: ['i32', 'i32'], columns: ['i32', 'i32', 'i32'] } as const satisfies Record<Split, unknown>;
+const parameters = {
+  rows: ['i32', 'i32'],
+  columns: ['i32', 'i32', 'i32'],
+  own_rows: ['i32', 'i32', 'i32'],
+} as const satisfies Record<PhaseSplit, unknown>;
+
+/** A function of the module that is a phase or part of one. */
+interface Divisible extends Pick<KernelFunction, 'index'> {
+  readonly split: PhaseSplit;
+}
 
 /** Exports a function for every run of kernels that are divided in the same way, named `stage/number/split`. */
-export function emitPhases({ module }: KernelContext, stage: Stage, kernels: readonly (KernelFunction | null)[]): void {
-  const runs: KernelFunction[][] = [];
+export function emitPhases({ module }: KernelContext, stage: Stage, kernels: readonly (Divisible | null)[]): void {
+  const runs: Divisible[][] = [];
   for (const kernel of kernels) {
     if (kernel === null) continue;
     const last = runs.at(-1);
@@ -47,7 +62,7 @@ export function phasesOf(exports: Record<string, unknown>): Phase[] {
   const phases = Object.entries(exports).filter(([name]) => name.includes('/'));
   return phases.map(([name, run], number) => {
     const [stage, , split] = name.split('/');
-    return { number, stage: stage as Stage, split: split as Split, run: run as Phase['run'] };
+    return { number, stage: stage as Stage, split: split as PhaseSplit, run: run as Phase['run'] };
   });
 }
 
@@ -58,19 +73,27 @@ export interface Span {
 }
 
 /** All that a phase has to do for a batch of so many rows. */
-export const wholeSpan = (split: Split, rows: number): Span => ({ first: 0, end: split === 'rows' ? rows : WHOLE });
+export const wholeSpan = (split: PhaseSplit, rows: number): Span => ({
+  first: 0,
+  end: split === 'columns' ? WHOLE : rows,
+});
 
 /** One of `parts` parts of a span, equal ones as far as possible: rows are cut at multiples of `granule` only. */
-export function partOf(split: Split, { first, end }: Span, part: number, parts: number, granule: number): Span {
-  const unit = split === 'rows' ? granule : 1;
+export function partOf(split: PhaseSplit, { first, end }: Span, part: number, parts: number, granule: number): Span {
+  const unit = split === 'columns' ? 1 : granule;
   const cut = (p: number) =>
     p === parts ? end : Math.min(end, first + Math.round(((end - first) * p) / parts / unit) * unit);
   return { first: cut(part), end: cut(part + 1) };
 }
 
-/** The arguments of a phase's function for a span. */
-export function argumentsOf(split: Split, { first, end }: Span, rows: number): readonly [number, number, number] {
-  return split === 'rows' ? [first, end, 0] : [rows, first, end];
+/** The arguments of a phase's function for a span, which thread number `part` carries out. */
+export function argumentsOf(
+  split: PhaseSplit,
+  { first, end }: Span,
+  rows: number,
+  part: number,
+): readonly [number, number, number] {
+  return split === 'columns' ? [rows, first, end] : [first, end, part];
 }
 
 /** 2mkn per matrix product of a prediction. */

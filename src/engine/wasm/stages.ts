@@ -1,9 +1,8 @@
 /** A large step, carried out piece by piece: by several threads, and so that it can be abandoned between two pieces. */
 import type { Plan } from '../backend.ts';
-import { shapes } from './lane-shape.ts';
 import type { NetworkLayout } from './layout.ts';
 import { argumentsOf, operationsPerStep, type Phase, partOf, phasesOf, type Stage, wholeSpan } from './phases.ts';
-import type { Team } from './team.ts';
+import { MemberLost, type Team } from './team.ts';
 
 /** A piece of a phase takes less than 10 ms of one thread. */
 export const PIECE_OPERATIONS = 1.5e9;
@@ -29,18 +28,17 @@ export class Stages {
   /** @param exports of an instance of a module that has phases */
   constructor(
     exports: Record<string, unknown>,
-    { plan, tile }: Pick<NetworkLayout, 'plan' | 'tile'>,
+    { plan, granule }: Pick<NetworkLayout, 'plan' | 'granule'>,
     team: Team | null,
     pieceOperations: number,
   ) {
     const phases = phasesOf(exports);
     const of = (stage: Stage) => phases.filter((phase) => phase.stage === stage);
-    this.#phases = { step: of('step'), update: of('update'), infer: of('infer') };
+    this.#phases = { step: of('step'), update: of('update'), infer: of('infer'), evaluate: of('evaluate') };
     this.#team = team;
     this.#plan = plan;
     this.#pieceOperations = pieceOperations;
-    // Tiles and groups of samples may reach past the last row, so they must not end within a part.
-    this.#granule = leastCommonMultiple(tile.rows, shapes[plan.precision].lanes);
+    this.#granule = granule;
   }
 
   get threads(): number {
@@ -67,6 +65,21 @@ export class Stages {
     return true;
   }
 
+  /**
+   * Whether a team has carried out a stage of inference. When one of them dies over it nothing is lost: nothing is read of
+   * what they wrote, so all of it can be computed again.
+   */
+  infer(stage: 'infer' | 'evaluate', rows: number): boolean {
+    if (this.#team?.isReady !== true) return false;
+    try {
+      for (const phase of this.#phases[stage]) this.#carryOut(phase, 0, 1, rows);
+      return true;
+    } catch (thrown) {
+      if (thrown instanceof MemberLost) return false;
+      throw thrown;
+    }
+  }
+
   #pieces(rows: number): number {
     return piecesOf(this.#plan, rows, this.#pieceOperations);
   }
@@ -75,12 +88,6 @@ export class Stages {
     const { split, run } = phase;
     const span = partOf(split, wholeSpan(split, rows), piece, pieces, this.#granule);
     this.#threads = this.#team?.carryOut(phase, span, rows, this.#granule) ?? 1;
-    if (this.#team === null) run(...argumentsOf(split, span, rows));
+    if (this.#team === null) run(...argumentsOf(split, span, rows, 0));
   }
-}
-
-function leastCommonMultiple(a: number, b: number): number {
-  let multiple = a;
-  while (multiple % b !== 0) multiple += a;
-  return multiple;
 }

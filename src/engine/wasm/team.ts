@@ -67,7 +67,7 @@ export class Team {
   carryOut({ number, split, run }: Phase, span: Span, rows: number, granule: number): number {
     const busy = this.#recruit();
     const parts = busy.length + 1;
-    const part = (i: number) => argumentsOf(split, partOf(split, span, i, parts, granule), rows);
+    const part = (i: number) => argumentsOf(split, partOf(split, span, i, parts, granule), rows, i);
     for (let i = 0; i < busy.length; i++) this.#give(busy[i], number, part(i + 1));
     run(...part(0));
     if (!this.#join(busy)) throw new MemberLost();

@@ -8,13 +8,13 @@ import type { InitialParameters } from '../plan.ts';
 import type { Batches } from './batches.ts';
 import { copyBlock, copyStatistics, type NetworkLayout } from './layout.ts';
 import { compiledModule } from './modules.ts';
-import { inferenceOperations } from './phases.ts';
 import type { Tile } from './product.ts';
 import type { Program, StepRange } from './program.ts';
 import { resultOffset, scalarOffset, wordOffset } from './scalars.ts';
 import { PIECE_OPERATIONS, piecesOf, Stages } from './stages.ts';
-import { isWorthATeam, leastOperations, MemberLost, Team, type TeamOptions } from './team.ts';
+import { isWorthATeam, leastOperations, Team, type TeamOptions } from './team.ts';
 import { emitTiles, type TilesExports, type TilesOptions, tilesLayout } from './tiles.ts';
+import { TilesInference } from './tiles-inference.ts';
 
 const PAGE = 65536;
 /** Vectors may be read past the last number of the data. */
@@ -37,7 +37,7 @@ export function tilesOptions(
 ): TilesOptions {
   const clip = setup.clip_gradients;
   const batch = Math.max(1, Math.min(setup.batch_size, data.rows));
-  const shared = team !== undefined && isWorthATeam(plan, batch, team);
+  const threads = team !== undefined && isWorthATeam(plan, batch, team) ? 1 + team.members : 1;
   return {
     plan,
     rule: {
@@ -53,8 +53,8 @@ export function tilesOptions(
     mode: setup.arithmetic,
     tile,
     weighted: data.weights !== undefined,
-    phased: shared || piecesOf(plan, batch, piece_operations) > 1,
-    shared,
+    phased: threads > 1 || piecesOf(plan, batch, piece_operations) > 1,
+    threads,
   };
 }
 
@@ -97,8 +97,7 @@ export class TilesProgram implements Program {
   readonly #places: StepPlaces;
   /** For large steps. */
   readonly #stages: Stages | null;
-  /** Floating-point operations of a prediction that are worth a barrier. */
-  readonly #leastInference: number;
+  readonly #inference: TilesInference;
   #threads = 1;
   #batchRows = -1;
   readonly #running: Float64Array;
@@ -117,7 +116,7 @@ export class TilesProgram implements Program {
     const layout = tilesLayout(this.#options);
     this.#layout = layout;
     const pages = Math.ceil(tilesMemory(this.#options, data) / PAGE);
-    const { shared } = this.#options;
+    const shared = this.#options.threads > 1;
     this.#memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
     const module = compiledModule({ strategy: 'tiles', ...this.#options }, () => emitTiles(this.#options, layout));
     const instance = new WebAssembly.Instance(module, { engine: { memory: this.#memory } });
@@ -136,9 +135,15 @@ export class TilesProgram implements Program {
     );
     const { team, piece_operations = PIECE_OPERATIONS } = options;
     this.abandons = piecesOf(plan, this.#options.batch, piece_operations) > 1;
-    this.#leastInference = shared && team ? leastOperations(team) / 2 : Infinity;
     const leader = shared && team ? new Team(module, this.#memory, team) : null;
     this.#stages = this.#options.phased ? new Stages(instance.exports, layout, leader, piece_operations) : null;
+    const help = leader && team && this.#stages;
+    this.#inference = new TilesInference(
+      layout,
+      this.#memory.buffer,
+      this.#exports,
+      help ? { stages: help, least_operations: leastOperations(team) / 2 } : null,
+    );
   }
 
   get isLarge(): boolean {
@@ -263,70 +268,14 @@ export class TilesProgram implements Program {
     this.#exports.refresh(0);
   }
 
-  /** Outputs in inference mode, [rows, output_size]. */
-  predict(inputs: FloatArray, rows: number): FloatArray {
-    const { plan, chunk, chunkOutputs } = this.#layout;
-    const width = plan.output_size;
-    const result = this.#array(rows * width);
-    const outputs = this.#view(chunkOutputs, chunk * width);
-    for (let start = 0; start < rows; start += chunk) {
-      const count = Math.min(chunk, rows - start);
-      this.#infer(inputs, start, count);
-      result.set(count === chunk ? outputs : outputs.subarray(0, count * width), start * width);
-    }
-    return result;
+  /** Outputs in inference mode, [rows, output_size]; null where one of them is not finite. */
+  predict(inputs: FloatArray, rows: number): FloatArray | null {
+    return this.#inference.predict(inputs, rows);
   }
 
   /** Σ_row scale·weight·loss of the row in float64, rows ascending, in inference mode. */
   evaluate(data: Data): number {
-    const { plan, targets, rowLosses, chunk } = this.#layout;
-    const perRow = data.targets.length / data.rows;
-    const scale = reductionScale(plan.loss.entry, plan.reduction, data.rows, plan.output_size);
-    let mean = 0;
-    for (let start = 0; start < data.rows; start += chunk) {
-      const count = Math.min(chunk, data.rows - start);
-      this.#infer(data.inputs, start, count);
-      this.#placeRows(targets, data.targets, start, count, perRow);
-      this.#exports.rowLosses(count);
-      const losses = this.#view(rowLosses, count);
-      for (let row = 0; row < count; row++) mean += scale * (data.weights?.[start + row] ?? 1) * losses[row];
-    }
-    return mean;
-  }
-
-  #infer(inputs: FloatArray, start: number, count: number): void {
-    const { plan, chunkInputs, bytesPerNumber } = this.#layout;
-    const width = plan.input_size;
-    this.#numbers.set(inputs.subarray(start * width, (start + count) * width), chunkInputs / bytesPerNumber);
-    if (!this.#inferTogether(count)) this.#exports.infer(count);
-  }
-
-  /** Whether a team has done it. When one of them dies over it nothing is lost: all of it is computed again. */
-  #inferTogether(rows: number): boolean {
-    const { plan } = this.#layout;
-    const stages = inferenceOperations(plan, rows) >= this.#leastInference ? this.#stages : null;
-    if (!stages?.areWorthIt(rows)) return false;
-    try {
-      return stages.carryOut('infer', rows, undefined);
-    } catch (thrown) {
-      if (thrown instanceof MemberLost) return false;
-      throw thrown;
-    }
-  }
-
-  #placeRows(
-    to: { readonly base: number; readonly stride: number },
-    values: FloatArray,
-    start: number,
-    count: number,
-    width: number,
-  ): void {
-    const bytes = this.#layout.bytesPerNumber;
-    for (let row = 0; row < count; row++) {
-      const from = (start + row) * width;
-      const at = (to.base + row * to.stride) / bytes;
-      for (let k = 0; k < width; k++) this.#numbers[at + k] = values[from + k];
-    }
+    return this.#inference.evaluate(data);
   }
 
   #view(at: number, length: number): FloatArray {

@@ -11,7 +11,8 @@ import {
   weightGradientKernel,
 } from './backward.ts';
 import { activationKernel, activationTraits, forwardKernel } from './forward.ts';
-import { arrangeKernel, collectKernel, gatherKernel } from './gather.ts';
+import { gatherKernel } from './gather.ts';
+import { emitInference } from './inference.ts';
 import { addWholeKernel, type KernelContext, type KernelFunction, WHOLE } from './kernel.ts';
 import { createLayout, type LayerLayout, type NetworkLayout, panelsIn, type Rows } from './layout.ts';
 import { maskKernel } from './mask.ts';
@@ -34,33 +35,34 @@ export interface TilesOptions {
   readonly weighted: boolean;
   /** Whether the step is there in phases as well. */
   readonly phased: boolean;
-  /** Whether several threads may carry them out: the memory is shared. */
-  readonly shared: boolean;
+  /** How many threads may carry them out together; where more than one, the memory is shared. */
+  readonly threads: number;
 }
 
-/** The functions of the module; each takes the number of rows. */
+/** The functions of the module; most take the number of rows. */
 export interface TilesExports {
   /** Gather, forward, loss, backward; and the update, unless gradients are clipped by their norm. */
   readonly step: (rows: number) => void;
   /** Σg², and the update from stored gradients; only when gradients are clipped by their norm. */
   readonly squares?: (rows: number) => void;
   readonly update?: (rows: number) => void;
-  /** `chunkOutputs` of the rows whose inputs lie in `chunkInputs`, in inference mode. */
-  readonly infer: (rows: number) => void;
-  /** Losses of the rows whose outputs `infer` has computed. */
-  readonly rowLosses: (rows: number) => void;
+  /** `chunkOutputs` of rows whose inputs lie in `chunkInputs`, in inference mode. Takes the first row, the end, a thread's number. */
+  readonly infer: (first: number, end: number, part: number) => void;
+  /** Likewise `chunkLosses`, of rows whose targets lie in `chunkOutputs`. */
+  readonly evaluate: (first: number, end: number, part: number) => void;
   /** Refreshes what is derived from the parameters, after they were set from outside. */
   readonly refresh: (rows: number) => void;
   readonly check: (rows: number) => void;
 }
 
-export function tilesLayout({ plan, rule, batch, tile, weighted }: TilesOptions): NetworkLayout {
+export function tilesLayout({ plan, rule, batch, tile, weighted, threads }: TilesOptions): NetworkLayout {
   const { entry, options } = rule.optimizer;
   return createLayout({
     plan,
     tile,
     batch,
     weighted,
+    threads,
     slots: entry.slots(options).length,
     storesGradients: rule.clip.kind === 'norm',
     labels: plan.loss.entry.target_domain.kind === 'label',
@@ -78,7 +80,7 @@ export function emitTiles(options: TilesOptions, layout: NetworkLayout): Uint8Ar
     module: 'engine',
     name: 'memory',
     minimum,
-    ...(options.shared ? { shared: true, maximum: LARGEST_MEMORY } : {}),
+    ...(options.threads > 1 ? { shared: true, maximum: LARGEST_MEMORY } : {}),
   });
   const context: KernelContext = { module, layout, mode: options.mode };
   const { rule } = options;
@@ -103,10 +105,7 @@ export function emitTiles(options: TilesOptions, layout: NetworkLayout): Uint8Ar
     sequence(context, 'update', update);
     if (options.phased) emitPhases(context, 'update', update);
   }
-  const infer = [arrangeKernel(context), ...inference, collectKernel(context)];
-  sequence(context, 'infer', infer);
-  if (options.shared) emitPhases(context, 'infer', infer);
-  sequence(context, 'rowLosses', [output]);
+  emitInference(context, { forward: inference, output }, options.threads > 1);
   sequence(context, 'refresh', transposes);
   checkKernel(context, 'check');
   return module.encode();

@@ -221,28 +221,84 @@ describe('a long step', () => {
   );
 });
 
-describe('a prediction that several threads carry out', () => {
-  const of = { ...clipped, rows: 1000 };
-  const outputsOf = (backend: ReturnType<typeof lead>['backend']) => {
-    const { inputs, rows } = prepare(of).data;
-    return backend.predict(inputs, rows);
+describe('a prediction or evaluation that several threads carry out', () => {
+  const answersOf = (backend: ReturnType<typeof lead>['backend'], { data }: ReturnType<typeof prepare>) => ({
+    outputs: backend.predict(data.inputs, data.rows),
+    loss: backend.evaluate(data),
+  });
+  const aloneAt = (of: Case) => {
+    const prepared = prepare({ ...of, options: { ...of.options, tiny_after_steps: Infinity } });
+    return answersOf(prepared.compiled(), prepared);
   };
-  const alone = () => outputsOf(prepare({ ...of, options: { tiny_after_steps: Infinity } }).compiled());
+  const of = { ...clipped, rows: 1000 };
 
   it.each([1, MEMBERS])('gives the bits of one thread, with %d to help', async (members) => {
     const { backend, given, dismiss } = lead(of, { members });
-    expect(outputsOf(backend)).toEqual(alone());
-    // 1000 rows in pieces of 192.
-    expect(given()).toEqual(Array.from({ length: members }, () => 6));
+    const alone = aloneAt(of);
+    expect(answersOf(backend, prepare(of))).toEqual(alone);
+    // All rows at once, first predicted, then evaluated.
+    expect(given()).toEqual(Array.from({ length: members }, () => 2));
     await dismiss();
-    expect(outputsOf(backend)).toEqual(alone());
-    expect(given()).toEqual(Array.from({ length: members }, () => 6));
+    expect(answersOf(backend, prepare(of))).toEqual(alone);
+    expect(given()).toEqual(Array.from({ length: members }, () => 2));
   });
 
-  it('is computed again by one thread where another is lost', async () => {
-    const { backend, given, dismiss } = lead(of, { members: 1, service: { lost_in: 1 } });
-    expect(outputsOf(backend)).toEqual(alone());
-    expect(given()).toEqual([1]);
+  it.each([
+    ['more rows than a chunk holds', network([150, 20, 2]), 4000, 3],
+    ['batch normalization', network([5, 33, 3], { batch_norm: true }), 700, 1],
+    ['layer normalization', network([5, 33, 3], { layer_norm: true }), 700, 1],
+    ['an activation over the row', network([5, 33, 3], { activation: 'softmax' }), 700, 1],
+    ['numbers of 64 bits', network([7, 33, 5], {}, 'float64'), 700, 1],
+    [
+      'labels',
+      {
+        ...network([6, 20, 4]),
+        layers: [{ units: 20 }, { units: 4, activation: 'softmax' }],
+        loss: 'sparse_categorical_cross_entropy',
+      } as const,
+      700,
+      1,
+    ],
+  ])('gives them with %s', async (_name, definition, rows, chunks) => {
+    const of: Case = { definition, setup: { optimizer: 'sgd', arithmetic: 'fused' }, rows, weighted: true };
+    const { backend, given, dismiss } = lead(of, { members: MEMBERS });
+    expect(answersOf(backend, prepare(of))).toEqual(aloneAt(of));
+    expect(given()).toEqual([2 * chunks, 2 * chunks]);
+    await dismiss();
+  });
+
+  it('gives them with any number of rows, more than a piece in each thread or none', async () => {
+    const of: Case = { definition: network([9, 10, 11]), setup: { optimizer: 'sgd', arithmetic: 'fused' }, rows: 600 };
+    const { inputs } = prepare(of).data;
+    const alone = prepare({ ...of, options: { tiny_after_steps: Infinity } }).compiled();
+    const { backend, dismiss } = lead(of, { members: MEMBERS });
+    for (const rows of [1, 2, 11, 12, 13, 23, 25, 63, 64, 65, 191, 192, 193, 215, 217, 383, 577, 600]) {
+      const some = inputs.subarray(0, rows * 9);
+      expect(backend.predict(some, rows), `${rows} rows`).toEqual(alone.predict(some, rows));
+    }
+    await dismiss();
+  });
+
+  it.each([0, 499, 999])('is that of the reference where row %d overflows, whoever has it', async (row) => {
+    const { data, reference } = prepare(of);
+    const inputs = data.inputs.slice();
+    inputs.fill(3e38, row * 5, row * 5 + 5);
+    const { backend, dismiss } = lead(of, { members: 1 });
+    expect(backend.predict(inputs, 1000)).toEqual(reference().predict(inputs, 1000));
+    // The next one is not taken for it.
+    expect(answersOf(backend, prepare(of))).toEqual(aloneAt(of));
+    await dismiss();
+  });
+
+  it.each([1, 2])('is computed again by one thread where another is lost: at its %d. piece', async (lost_in) => {
+    const { backend, given, dismiss } = lead(of, { members: 1, service: { lost_in } });
+    const [{ data }, alone] = [prepare(of), aloneAt(of)];
+    // What it says to have done before, it has not.
+    if (lost_in === 1) expect(backend.predict(data.inputs, 1000)).toEqual(alone.outputs);
+    else backend.predict(data.inputs, 1000);
+    expect(backend.evaluate(data)).toBe(alone.loss);
+    expect(backend.predict(data.inputs, 1000)).toEqual(alone.outputs);
+    expect(given()).toEqual([lost_in]);
     await dismiss();
   });
 });

@@ -1,0 +1,92 @@
+/** Prediction and evaluation by a network compiled by the tiles strategy: rows in, outputs or losses out, a chunk at a time. */
+import type { Data, FloatArray } from '../backend.ts';
+import { reductionScale } from '../losses.ts';
+import { CACHE_LINE, type NetworkLayout } from './layout.ts';
+import { inferenceOperations } from './phases.ts';
+import type { Stages } from './stages.ts';
+import type { TilesExports } from './tiles.ts';
+
+/** The threads that may help, and the floating-point operations from which on it is worth their while. */
+export interface Help {
+  readonly stages: Stages;
+  readonly least_operations: number;
+}
+
+export class TilesInference {
+  readonly #layout: NetworkLayout;
+  readonly #exports: Pick<TilesExports, 'infer' | 'evaluate'>;
+  readonly #help: Help | null;
+  readonly #inputs: FloatArray;
+  readonly #outputs: FloatArray;
+  readonly #losses: FloatArray;
+  /** Of all threads, their padding included. */
+  readonly #checks: FloatArray;
+
+  constructor(layout: NetworkLayout, buffer: ArrayBuffer, exports: TilesExports, help: Help | null) {
+    const { plan, bytesPerNumber, threads, chunk } = layout;
+    const FloatArrayOf = bytesPerNumber === 4 ? Float32Array : Float64Array;
+    this.#layout = layout;
+    this.#exports = exports;
+    this.#help = help;
+    this.#inputs = new FloatArrayOf(buffer, layout.chunkInputs, chunk * plan.input_size);
+    this.#outputs = new FloatArrayOf(buffer, layout.chunkOutputs, chunk * plan.output_size);
+    this.#losses = new FloatArrayOf(buffer, layout.chunkLosses, chunk);
+    this.#checks = new FloatArrayOf(buffer, layout.checks, (threads * CACHE_LINE) / bytesPerNumber);
+  }
+
+  /** Outputs in inference mode, [rows, output_size]; null where one of them is not finite. */
+  predict(inputs: FloatArray, rows: number): FloatArray | null {
+    const { plan, chunk } = this.#layout;
+    const width = plan.output_size;
+    const FloatArrayOf = plan.precision === 'float32' ? Float32Array : Float64Array;
+    const result = new FloatArrayOf(rows * width);
+    for (let start = 0; start < rows; start += chunk) {
+      const count = Math.min(chunk, rows - start);
+      copy(inputs, start * plan.input_size, this.#inputs, 0, count * plan.input_size);
+      this.#carryOut('infer', count);
+      if (!this.#finite()) return null;
+      copy(this.#outputs, 0, result, start * width, count * width);
+    }
+    return result;
+  }
+
+  /** Σ_row scale·weight·loss of the row in float64, rows ascending, in inference mode. */
+  evaluate({ inputs, targets, weights, rows }: Data): number {
+    const { plan, chunk } = this.#layout;
+    const columns = targets.length / rows;
+    const scale = reductionScale(plan.loss.entry, plan.reduction, rows, plan.output_size);
+    let mean = 0;
+    for (let start = 0; start < rows; start += chunk) {
+      const count = Math.min(chunk, rows - start);
+      copy(inputs, start * plan.input_size, this.#inputs, 0, count * plan.input_size);
+      copy(targets, start * columns, this.#outputs, 0, count * columns);
+      this.#carryOut('evaluate', count);
+      for (let row = 0; row < count; row++) mean += scale * (weights?.[start + row] ?? 1) * this.#losses[row];
+    }
+    return mean;
+  }
+
+  #carryOut(stage: 'infer' | 'evaluate', rows: number): void {
+    const large = this.#help !== null && inferenceOperations(this.#layout.plan, rows) >= this.#help.least_operations;
+    if (!large || !this.#help.stages.infer(stage, rows)) this.#exports[stage](0, rows, 0);
+  }
+
+  #finite(): boolean {
+    const checks = this.#checks;
+    for (let i = 0; i < checks.length; i++) {
+      if (checks[i] === 0) continue;
+      // Those of threads that do not take part next time would stay.
+      checks.fill(0);
+      return false;
+    }
+    return true;
+  }
+}
+
+/** Fewer numbers are copied sooner one by one. */
+const FEW = 64;
+
+function copy(from: FloatArray, start: number, to: FloatArray, at: number, count: number): void {
+  if (count > FEW) to.set(from.subarray(start, start + count), at);
+  else for (let i = 0; i < count; i++) to[at + i] = from[start + i];
+}

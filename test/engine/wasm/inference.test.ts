@@ -1,0 +1,94 @@
+import { describe, expect, it } from 'vitest';
+import type { Data, TrainingSetup } from '../../../src/engine/backend.ts';
+import type { NetworkDefinition } from '../../../src/engine/definition.ts';
+import { plan as planOf } from '../../../src/engine/plan.ts';
+import { chooseTile } from '../../../src/engine/wasm/backend.ts';
+import type { NetworkLayout, Rows } from '../../../src/engine/wasm/layout.ts';
+import { emitTiles, type TilesExports, tilesLayout } from '../../../src/engine/wasm/tiles.ts';
+import { tilesOptions } from '../../../src/engine/wasm/tiles-program.ts';
+
+const THREADS = 3;
+const GUARD = 0x3e;
+
+/** A compiled network in a memory full of guard bytes, all of them small positive numbers. */
+function guarded(definition: NetworkDefinition) {
+  const plan = planOf(definition);
+  const setup: TrainingSetup = { arithmetic: 'fused', batch_size: 8, seed: 1, optimizer: 'sgd' };
+  const data: Data = { rows: 8, inputs: new Float32Array(0), targets: new Float32Array(0) };
+  const team = { members: THREADS - 1, least_operations: 0, offer: () => {} };
+  const options = tilesOptions(plan, setup, data, chooseTile(setup, {}), { team });
+  const layout = tilesLayout(options);
+  const pages = Math.ceil(layout.end / 65536);
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  const bytes = new Uint8Array(memory.buffer).fill(GUARD);
+  const module = new WebAssembly.Module(emitTiles(options, layout));
+  const { exports } = new WebAssembly.Instance(module, { engine: { memory } });
+  return { layout, bytes, exports: exports as unknown as TilesExports };
+}
+
+/** First byte and the byte behind the last one. */
+type Bytes = readonly [number, number];
+
+/** The places that a thread has to itself: its rows of every buffer. */
+function ownBuffers({ layers, inputs, targets, rowLosses, bytesPerNumber, piece }: NetworkLayout, part: number) {
+  const [first, end] = [part * piece, (part + 1) * piece];
+  const rows = ({ base, stride }: Omit<Rows, 'columns'>): Bytes => [base + first * stride, base + end * stride];
+  const perRow = (base: number) => rows({ base, stride: bytesPerNumber });
+  return [
+    rows(inputs),
+    rows(targets),
+    perRow(rowLosses),
+    ...layers.flatMap((layer) => [
+      ...[layer.preActivations, layer.activationInputs, layer.activations, layer.outputs, layer.deltas].map(rows),
+      ...(layer.normalization ? [rows(layer.normalization.normalized)] : []),
+      ...(layer.normalization ? [perRow(layer.normalization.inverseDeviations)] : []),
+    ]),
+  ];
+}
+
+function network(n: number, more: Partial<NetworkDefinition> = {}, layer = {}): NetworkDefinition {
+  const layers = [
+    { units: n, activation: 'relu' as const, ...layer },
+    { units: n, activation: 'linear' as const },
+  ];
+  return { input_size: n, layers, loss: 'mean_squared_error', ...more };
+}
+
+const cases: (readonly [string, NetworkDefinition])[] = [
+  ...[1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127, 131].map(
+    (n) => [`${n} inputs, units and outputs`, network(n)] as const,
+  ),
+  ...[1, 2, 3, 9].map((n) => [`${n} of them, of 64 bits`, network(n, { precision: 'float64' })] as const),
+  ['batch normalization', network(7, {}, { batch_norm: true })],
+  ['layer normalization', network(7, {}, { layer_norm: true })],
+  [
+    'labels',
+    {
+      input_size: 5,
+      layers: [{ units: 3, activation: 'softmax' }],
+      loss: 'sparse_categorical_cross_entropy',
+    },
+  ],
+];
+
+describe('what one of several threads predicts or evaluates', () => {
+  it.each(cases)('stays in its rows and its buffers: %s', (_name, definition) => {
+    const { layout, bytes, exports } = guarded(definition);
+    const untouched = bytes.slice();
+    const { piece, chunkOutputs, chunkLosses, checks, bytesPerNumber, plan } = layout;
+    for (const rows of [0, 1, 5, piece - 1, piece, piece + 1, 3 * piece - 2]) {
+      const [first, part] = [layout.granule * 2, 1];
+      const width = plan.output_size * bytesPerNumber;
+      const results = { infer: [chunkOutputs, width], evaluate: [chunkLosses, bytesPerNumber] } as const;
+      for (const [name, [base, stride]] of Object.entries(results)) {
+        bytes.fill(GUARD);
+        exports[name as keyof typeof results](first, first + rows, part);
+        const written: Bytes = [base + first * stride, base + (first + rows) * stride];
+        if (rows > 0) expect(bytes.subarray(...written).some((byte) => byte !== GUARD)).toBe(true);
+        for (const [from, to] of [written, ...ownBuffers(layout, part), [checks + 64, checks + 128]])
+          bytes.fill(GUARD, from, to);
+        expect(Buffer.compare(bytes, untouched), `${name} ${rows} rows`).toBe(0);
+      }
+    }
+  });
+});
