@@ -3,6 +3,7 @@
  * fills a typed array; zod's own arrays cost about 28 ms per megabyte of numbers on the main thread.
  */
 import { z } from 'zod';
+import type { FloatArray } from '../engine/backend.ts';
 import type { Problem, ProblemCode } from '../errors.ts';
 import { type CheckParams, jsonPointer, shown } from './issues.ts';
 
@@ -10,7 +11,8 @@ import { type CheckParams, jsonPointer, shown } from './issues.ts';
 export interface Matrix {
   readonly rows: number;
   readonly columns: number;
-  readonly values: Float64Array;
+  /** In float32 only where that holds every value as it is. */
+  readonly values: FloatArray;
   /** The rows were plain numbers (a list of labels, say), so each is a row of one column. */
   readonly flat: boolean;
 }

@@ -6,7 +6,9 @@
  *     values    float64, little-endian, one array after the other
  */
 
-export type NamedArrays = Readonly<Record<string, Float64Array>>;
+import type { FloatArray } from '../engine/backend.ts';
+
+export type NamedArrays = Readonly<Record<string, FloatArray>>;
 
 const elementBytes = Float64Array.BYTES_PER_ELEMENT;
 
@@ -14,14 +16,14 @@ export function encodeArrays(arrays: NamedArrays): Uint8Array {
   const entries = Object.entries(arrays);
   const header = JSON.stringify(entries.map(([name, values]) => [name, values.length]));
   const padded = header.padEnd(Math.ceil((header.length + 4) / elementBytes) * elementBytes - 4);
-  const total = entries.reduce((sum, [, values]) => sum + values.byteLength, 4 + padded.length);
+  const total = entries.reduce((sum, [, values]) => sum + values.length * elementBytes, 4 + padded.length);
   const bytes = Buffer.alloc(total);
   bytes.writeUInt32LE(padded.length);
   bytes.write(padded, 4, 'latin1');
   let offset = 4 + padded.length;
   for (const [, values] of entries) {
-    bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), offset);
-    offset += values.byteLength;
+    new Float64Array(bytes.buffer, bytes.byteOffset + offset, values.length).set(values);
+    offset += values.length * elementBytes;
   }
   return bytes;
 }

@@ -1,7 +1,7 @@
 /** Whether rows fit a network: their widths, and the domain of its loss. Every problem has a pointer to the row or cell. */
 import { featureNames } from '../datasets/dataset.ts';
 import type { Features } from '../datasets/features.ts';
-import type { Plan } from '../engine/backend.ts';
+import type { FloatArray, Plan } from '../engine/backend.ts';
 import { contains, type Interval } from '../engine/interval.ts';
 import type { TargetDomain } from '../engine/losses.ts';
 import type { Problem } from '../errors.ts';
@@ -14,7 +14,7 @@ export interface LabelledRows {
   /** The columns and classes that the rows of a stored data set have. */
   readonly features?: Features | undefined;
   /** Of the rows, where one of the columns holds them. */
-  readonly weights?: Float64Array | null | undefined;
+  readonly weights?: FloatArray | null | undefined;
 }
 
 /** More than this say nothing new. */
@@ -141,7 +141,7 @@ interface Fault {
 }
 
 /** Finds what is wrong with the row of `columns` targets from `start` on; null: nothing. Millions of rows pass here. */
-type FindFault = (values: Float64Array, start: number, columns: number) => Fault | null;
+type FindFault = (values: FloatArray, start: number, columns: number) => Fault | null;
 
 function refusalOf(domain: TargetDomain, { loss, output_size }: Plan): FindFault {
   const firstBad =

@@ -19,6 +19,7 @@ import { type ToyDatasetName, toyDatasets } from '../datasets/generate.ts';
 import { DatasetError } from '../datasets/problems.ts';
 import { openReaders, type ReadingWork } from '../datasets/reading.ts';
 import type { FloatArray } from '../engine/backend.ts';
+import type { Precision } from '../engine/definition.ts';
 import { free } from '../engine/free.ts';
 import type { LossSpec } from '../engine/losses.ts';
 import { notFound, ProblemError, refuse } from '../errors.ts';
@@ -51,15 +52,15 @@ import type { Uploads } from './uploads.ts';
 export interface LoadedDataset {
   readonly id: string;
   readonly rows: number;
-  /** rows × features, float64 on shared memory. */
+  /** rows × features, on shared memory as all matrices here, in the type in which the data set is stored. */
   readonly inputs: Matrix;
-  /** In the form that the network needs, float64 on shared memory. */
+  /** In the form that the network needs. */
   readonly targets: Matrix;
   readonly target_form: TargetForm;
   /** What a model trained on it has to remember, so that it can be asked in the client's columns and classes. */
   readonly features: Features;
-  /** The weights of the rows, float64 on shared memory; null when the column that should hold them is no input of numbers. */
-  readonly weights: Float64Array | null;
+  /** The weights of the rows; null when the column that should hold them is no input of numbers. */
+  readonly weights: FloatArray | null;
   readonly sha256: string;
 }
 
@@ -165,9 +166,9 @@ export function createDatasets(
   async function spread(record: DatasetRecord, profile: UsedProfile, form: TargetForm): Promise<LoadedDataset> {
     const { rows, storage, sha256 } = profileOf(record);
     const weightAt = profile.columns.findIndex(({ role, kind }) => role === 'weight' && kind === 'number');
-    const weights = weightAt === -1 ? null : new Float64Array(new SharedArrayBuffer(rows * 8));
-    const inputs = sharedMatrix(rows, featureCount(profile.columns), false);
-    const targets = sharedMatrix(rows, targetWidth(profile, form), form === 'labels');
+    const weights = weightAt === -1 ? null : sharedFloats(storage.type, rows);
+    const inputs = sharedMatrix(storage.type, rows, featureCount(profile.columns), false);
+    const targets = sharedMatrix(storage.type, rows, targetWidth(profile, form), form === 'labels');
     for (let number = 0; number < storage.parts; number += 1) {
       const cells = await part(record, number);
       const firstRow = number * storage.part_rows;
@@ -241,8 +242,14 @@ export function createDatasets(
 const partKey = (prefix: string, number: number): string => `${prefix}part-${number}`;
 const profileOf = (record: DatasetRecord): DatasetProfile => record.profile as DatasetProfile;
 
-function sharedMatrix(rows: number, columns: number, flat: boolean): Matrix {
-  return { rows, columns, values: new Float64Array(new SharedArrayBuffer(rows * columns * 8)), flat };
+function sharedFloats(type: Precision, length: number): FloatArray {
+  return type === 'float32'
+    ? new Float32Array(new SharedArrayBuffer(length * 4))
+    : new Float64Array(new SharedArrayBuffer(length * 8));
+}
+
+function sharedMatrix(type: Precision, rows: number, columns: number, flat: boolean): Matrix {
+  return { rows, columns, values: sharedFloats(type, rows * columns), flat };
 }
 
 const readLimits = ({ max_dataset_columns, max_dataset_values, max_categories }: Limits) => ({

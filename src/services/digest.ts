@@ -1,12 +1,19 @@
 /** SHA-256 over values, so that the same content has the same name whatever the order of its keys. */
 import { createHash } from 'node:crypto';
+import type { FloatArray } from '../engine/backend.ts';
+import { free } from '../engine/free.ts';
 import { inTurns } from './turns.ts';
 
-/** Digests of arrays that are known already. */
-type Known = ReadonlyMap<ArrayBufferView, string>;
+interface ArrayDigest {
+  readonly $type: string;
+  readonly sha256: string;
+}
 
-/** Bytes that are hashed in one turn: a few milliseconds. */
-const pieceBytes = 2 ** 21;
+/** Digests of arrays that are known already. */
+type Known = ReadonlyMap<ArrayBufferView, ArrayDigest>;
+
+/** Values that are hashed in one turn: a few milliseconds. */
+const pieceValues = 2 ** 18;
 
 /**
  * Hash of a JSON-like value in canonical form: keys sorted, absent and undefined alike, typed arrays by their bytes.
@@ -18,28 +25,31 @@ export function digestOf(value: unknown, known: Known = new Map()): string {
     .digest('hex');
 }
 
-/** The same as {@link digestOf}, of arrays that can be very long: the event loop turns between their pieces. */
-export async function digestOfArrays(arrays: Readonly<Record<string, ArrayBufferView>>): Promise<string> {
-  const known = new Map<ArrayBufferView, string>();
+/**
+ * {@link digestOf} the same numbers in float64, whichever type holds them: their name does not depend on how they are kept.
+ * The arrays can be very long; the event loop turns between their pieces.
+ */
+export async function digestOfArrays(arrays: Readonly<Record<string, FloatArray>>): Promise<string> {
+  const known = new Map<ArrayBufferView, ArrayDigest>();
+  const widened = new Float64Array(pieceValues);
   for (const array of Object.values(arrays)) {
     const hash = createHash('sha256');
-    await inTurns(array.byteLength, pieceBytes, (from, to) => {
-      hash.update(Buffer.from(array.buffer, array.byteOffset + from, to - from));
+    await inTurns(array.length, pieceValues, (from, to) => {
+      widened.set(array.subarray(from, to));
+      hash.update(bytesOf(widened.subarray(0, to - from)));
     });
-    known.set(array, hash.digest('hex'));
+    known.set(array, { $type: Float64Array.name, sha256: hash.digest('hex') });
   }
+  free(widened);
   return digestOf(arrays, known);
 }
 
-function bytesDigest(array: ArrayBufferView): string {
-  return createHash('sha256')
-    .update(Buffer.from(array.buffer, array.byteOffset, array.byteLength))
-    .digest('hex');
-}
+const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView) => Buffer.from(buffer, byteOffset, byteLength);
 
 function canonical(value: unknown, known: Known): unknown {
   if (ArrayBuffer.isView(value)) {
-    return { $type: value.constructor.name, sha256: known.get(value) ?? bytesDigest(value) };
+    const sha256 = () => createHash('sha256').update(bytesOf(value)).digest('hex');
+    return known.get(value) ?? { $type: value.constructor.name, sha256: sha256() };
   }
   if (Array.isArray(value)) return value.map((entry) => canonical(entry, known));
   if (typeof value !== 'object' || value === null) return value;

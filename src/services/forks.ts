@@ -1,4 +1,5 @@
 /** Forking a job with a fix of its diagnosis: a new job, linked to the old one. */
+import type { FloatArray } from '../engine/backend.ts';
 import { toWire } from '../engine/parameters.ts';
 import { problemError } from '../errors.ts';
 import type { JobInput } from '../schemas/job.ts';
@@ -60,7 +61,7 @@ function bodyOf(job: JobRecord, arrays: NamedArrays, plan: EndedJob['plan']): Jo
   const kept = job.request as KeptRequest;
   const { data, features, validation, sample_weights: weights, initial_parameters, forked_from, ...options } = kept;
   const outputs = plan.loss.entry.target_domain.kind === 'label' ? 1 : plan.output_size;
-  const rowsOf = (rows: number, inputs: Float64Array, targets: Float64Array): LabelledRows => ({
+  const rowsOf = (rows: number, inputs: FloatArray, targets: FloatArray): LabelledRows => ({
     inputs: { rows, columns: plan.input_size, values: inputs, flat: false },
     targets: { rows, columns: outputs, values: targets, flat: outputs === 1 },
   });

@@ -1,5 +1,5 @@
 /** What a job asks for but probably does not mean: the definition, and what rows and options say about each other. */
-import type { Plan } from '../engine/backend.ts';
+import type { FloatArray, Plan } from '../engine/backend.ts';
 import type { NetworkDefinition } from '../engine/definition.ts';
 import type { LossName } from '../engine/losses.ts';
 import { optimizers, resolveOptimizer } from '../engine/optimizers.ts';
@@ -191,7 +191,7 @@ function lintDefinition(definition: NetworkDefinition): JobWarning[] {
 /** Values that are looked at in one turn. */
 const pieceValues = 2 ** 20;
 
-async function extremesOf(values: Float64Array): Promise<Extremes> {
+async function extremesOf(values: FloatArray): Promise<Extremes> {
   let [minimum, maximum] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   await inTurns(values.length, pieceValues, (from, to) => {
     for (let i = from; i < to; i++) {

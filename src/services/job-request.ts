@@ -1,6 +1,6 @@
 /** A job's request in the form in which it is kept: options in the record, matrices in one blob; and back to a run. */
 import type { Features } from '../datasets/features.ts';
-import type { Data, Plan } from '../engine/backend.ts';
+import type { Data, FloatArray, Plan } from '../engine/backend.ts';
 import type { ClipGradients, NetworkDefinition } from '../engine/definition.ts';
 import type { InitialParameters } from '../engine/plan.ts';
 import type { JobInput } from '../schemas/job.ts';
@@ -66,7 +66,7 @@ export interface RequestParts {
   readonly data_sha256: string;
   readonly validation: LabelledRows | null;
   /** Of the training rows; null where there are none. */
-  readonly weights: Float64Array | null;
+  readonly weights: FloatArray | null;
   readonly initial: InitialParameters | null;
   readonly initial_origin: KeptRequest['initial_parameters'];
 }

@@ -1,5 +1,5 @@
 /** Whether the class and sample weights of a job fit its rows. */
-import type { Plan } from '../engine/backend.ts';
+import type { FloatArray, Plan } from '../engine/backend.ts';
 import type { LossName } from '../engine/losses.ts';
 import type { Problem } from '../errors.ts';
 import { nearest } from '../schemas/issues.ts';
@@ -88,7 +88,7 @@ async function sampleProblems(
 }
 
 async function valueProblems(
-  values: Float64Array,
+  values: FloatArray,
   name: (row: number) => string,
   pointerOf: (row: number) => string,
 ): Promise<Problem[]> {

@@ -24,6 +24,37 @@ describe('a job on a stored data set', () => {
     expect(await datasets.load(id, labels)).toBeUndefined();
   });
 
+  it.each([
+    ['float32', 0.125],
+    ['float64', 0.1],
+  ])('has the bits and the name of a run on the same rows given inline, kept in %s', async (type, unit) => {
+    const rows = Array.from({ length: 40 }, (_, i) => [i * unit, (i % 7) - 3, ((i * i) % 11) * unit]);
+    const { id } = await upload(`a,b,y\n${rows.map((row) => row.join()).join('\n')}\n`, '?task=regression');
+    const loaded = await running.services.datasets.load(id);
+    const { values } = loaded!.inputs;
+    expect([values.constructor.name.toLowerCase(), values.buffer.constructor.name]).toEqual([
+      `${type}array`,
+      'SharedArrayBuffer',
+    ]);
+    const data = { inputs: rows.map(([a, b]) => [a, b]), targets: rows.map(([, , y]) => [y]) };
+    for (const precision of ['float32', 'float64']) {
+      const body = {
+        ...{ epochs: 5, batch_size: 7, seed: 3, standardize: true, validation: { fraction: 0.25 }, metrics: ['r2'] },
+        network: {
+          ...{ input_size: 2, loss: 'mean_squared_error', precision },
+          layers: [{ units: 3, activation: 'tanh' }, { units: 1 }],
+        },
+      };
+      const stored = await train(running, { ...body, dataset_id: id });
+      const inline = await train(running, { ...body, data });
+      expect([stored.parameters_sha256, stored.run_sha256, stored.latest]).toEqual([
+        inline.parameters_sha256,
+        inline.run_sha256,
+        inline.latest,
+      ]);
+    }
+  });
+
   it('is asked in the columns of the data set and answers with its classes, also when the set is gone', async () => {
     const dataset = await upload(csv);
     const done = await train(running, { ...options, dataset_id: dataset.id });
