@@ -1,4 +1,5 @@
 /** The columns of tables: their statistics, what stands for their missing values, and their texts as sorted categories. */
+import { free } from '../engine/free.ts';
 import { fitScaling } from '../training/preprocessing.ts';
 import type { DatasetColumn, MissingPolicy } from './dataset.ts';
 import type { ReadTable } from './formats.ts';
@@ -34,7 +35,7 @@ export function columnsOf(tables: readonly ReadTable[]): Column[] {
 export function finishColumn(column: Column, rows: number, policy: MissingPolicy): DatasetColumn {
   const { from, role, values, stride, offset } = column;
   const categories = from.kind === 'text' ? sortCategories(column, rows) : null;
-  const present: number[] | Float64Array = presentValues(column, rows);
+  const present = presentValues(column, rows);
   const missing = rows - present.length;
   if (present.length === 0) {
     refuseData(
@@ -55,11 +56,13 @@ export function finishColumn(column: Column, rows: number, policy: MissingPolicy
     for (let row = 0; row < rows; row += 1)
       if (Number.isNaN(values[row * stride + offset])) values[row * stride + offset] = filler;
   }
+  const about = categories === null ? moments(present) : { min: null, max: null, mean: null, std: null };
+  free(present);
   return {
     name: from.name,
     role,
     kind: from.kind,
-    ...(categories === null ? moments(present) : { min: null, max: null, mean: null, std: null }),
+    ...about,
     missing,
     distinct,
     constant: distinct === 1,

@@ -16,13 +16,14 @@ export function* fileChunks(file: number): Generator<Uint8Array, void, void> {
 
 export function fileSource(file: number): ByteSource {
   const { size } = fstatSync(file);
+  let scratch = new Uint8Array(0);
   return {
     size,
     read(offset, length) {
       if (offset + length > size) throw new NpyError('The file ends too early.');
-      const bytes = new Uint8Array(length);
-      readSync(file, bytes, 0, length, offset);
-      return bytes;
+      if (scratch.length < length) scratch = new Uint8Array(length);
+      readSync(file, scratch, 0, length, offset);
+      return scratch.subarray(0, length);
     },
   };
 }

@@ -1,4 +1,5 @@
 /** Arrays of numpy to tables. */
+import { free } from '../engine/free.ts';
 import { type NpyMatrix, openNpy, openNpz } from '../interop/npy.ts';
 import { partRows } from './dataset.ts';
 import { checkColumnNames, type DataField, dataFields, fieldTable, needsTargets } from './field-tables.ts';
@@ -22,7 +23,9 @@ function numberTable(matrix: NpyMatrix, options: ReadOptions, problems: Problems
       : fieldTable(field, matrix.columns, options, problems, values);
   const step = partRows(matrix.columns);
   for (let row = 0; row < matrix.rows; row += step) {
-    read.table.addNumbers(matrix.rowsFrom(row, Math.min(step, matrix.rows - row)));
+    const values = matrix.rowsFrom(row, Math.min(step, matrix.rows - row));
+    read.table.addNumbers(values);
+    free(values);
   }
   return read;
 }

@@ -40,7 +40,7 @@ export interface Readers {
 }
 
 /** An idle thread collects no garbage: after large data it is worth less than its memory. */
-const maxHeld = 40 * 2 ** 20;
+const maxHeld = 24 * 2 ** 20;
 
 /** @param atOnce threads at most; each is started when it is first needed and kept, idle ones do not hold the process */
 export function openReaders(atOnce: number): Readers {

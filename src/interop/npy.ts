@@ -7,7 +7,7 @@ import { constants, inflateRawSync } from 'node:zlib';
 /** Any place from which bytes can be had at random: a file or memory. */
 export interface ByteSource {
   readonly size: number;
-  /** Exactly `length` bytes from `offset`; fewer are an error. */
+  /** Exactly `length` bytes from `offset`; fewer are an error. They stand until the next call. */
   read(offset: number, length: number): Uint8Array;
 }
 
@@ -74,7 +74,9 @@ export function openNpy(source: ByteSource): NpyMatrix {
   const little = byteOrder !== '>';
   const read = (cell: number, count: number): Float64Array => {
     const view = viewOf(source.read(start + cell * width, count * width));
-    return Float64Array.from({ length: count }, (_, i) => reader(view, i * width, little));
+    const values = new Float64Array(count);
+    for (let i = 0; i < count; i += 1) values[i] = reader(view, i * width, little);
+    return values;
   };
   return {
     rows,

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
+import { free } from '../engine/free.ts';
 import { ProblemError } from '../errors.ts';
 import { type Files, fileError, nodeFiles } from '../store/files.ts';
 import { followBody } from './followed-body.ts';
@@ -74,7 +75,7 @@ async function openFor(body: Readable, path: string, flags: 'wx' | 'wx+', files:
 }
 
 /**
- * Gives every piece of a body to `take`, which writes it to a file. What is left after an error is thrown away, or the
+ * Gives every piece of a body to `take`, which writes it to a file; its memory is given back then. What is left after an error is thrown away, or the
  * connection would be stuck with it.
  */
 async function receiveBody(
@@ -89,6 +90,7 @@ async function receiveBody(
       received += (chunk as Uint8Array).byteLength;
       if (received > maxBytes) throw tooLarge(maxBytes);
       await take(chunk as Uint8Array);
+      free(chunk as Uint8Array);
     }
   } catch (error) {
     body.resume();
