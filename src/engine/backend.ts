@@ -131,7 +131,10 @@ export interface Backend {
   readonly plan: Plan;
   /** How many threads carried out the last step. */
   readonly threads: number;
-  /** Carries out a block of steps on the training data given at creation. */
+  /**
+   * Carries out a block of steps on the training data given at creation. When one diverges, the state stays that before
+   * it, to the bit.
+   */
   train(block: TrainingBlock): BlockResult;
   /** Outputs of the network in inference mode: rows × output_size. */
   predict(inputs: FloatArray, rows: number): FloatArray;

@@ -58,8 +58,6 @@ export class Run {
   #bestModel: FlatParameters | null = null;
   #end: NaturalEnd | null = null;
   #roundings: readonly RoundingSpan[];
-  /** Where a divergence is replayed from. */
-  #lastCheckpoint: Checkpoint;
 
   /**
    * @param checkpoint goes on from here; the request must be the one that it was made for
@@ -91,12 +89,6 @@ export class Run {
       : null;
     this.backend = { name: backend.name, reason };
     if (checkpoint !== null) this.#resume(checkpoint);
-    this.#lastCheckpoint = this.checkpoint();
-  }
-
-  /** What a divergence would be replayed from. */
-  get lastCheckpoint(): Checkpoint {
-    return this.#lastCheckpoint;
   }
 
   get end(): NaturalEnd | null {
@@ -166,6 +158,7 @@ export class Run {
     if (this.#sampler !== null && before !== null && result.steps_done === 1) {
       const [step, learning_rate, batch, after] = [first + 1, rates[0], block.order, this.#backend.state()];
       const frame = this.#sampler.look({ step, learning_rate, batch, before, after });
+      free(before.parameters, ...before.slots, after.parameters, ...after.slots);
       frames.push(frame);
       notes.push(...(this.#warnings?.seeFrame(frame) ?? []));
     }
@@ -189,7 +182,7 @@ export class Run {
 
   checkpoint(): Checkpoint {
     const roundings = roundingsUpTo(this.#roundings, this.#step);
-    this.#lastCheckpoint = {
+    return {
       precision: this.plan.precision,
       arithmetic: this.#request.arithmetic,
       fused: roundings.at(-1)?.fused ?? this.#backend.fused,
@@ -211,13 +204,11 @@ export class Run {
       state: this.#backend.state(),
       best: this.#bestModel,
     };
-    return this.#lastCheckpoint;
   }
 
   /** The model as it stands: that of the best epoch with `restore_best`, else that of the last good step. */
   result(): RunResult {
-    const saved = this.#lastCheckpoint;
-    return modelOf(saved.cursor.step === this.#step ? saved : this.checkpoint());
+    return modelOf(this.checkpoint());
   }
 
   /** The model of `result` on the test rows: by the job's metrics and the usual ones; null without test rows. */
@@ -357,18 +348,13 @@ export class Run {
   }
 
   /**
-   * Ends the run with the reason, and brings back the last good step: the back end may have left its buffers half
-   * updated, so the steps since the last checkpoint are trained once more.
+   * Ends the run with the reason. The back end keeps nothing of the step that diverged, so the state is that of the last
+   * good one.
    */
   #diverge(result: BlockResult, rates: Float64Array, notes: RunNote[]): EpochPoints {
     const place = this.#placeOfNextStep(rates[result.steps_done]);
     const error = describeDivergence(result.divergence!, place, this.#request);
     const loss = (this.#epochLossSum + lastLoss(result) * place.rows.length) / this.#rowsUpTo(this.#stepInEpoch + 1);
-    const { runtime_seconds } = this;
-    const lastGood = this.#step;
-    this.#resume(this.#lastCheckpoint);
-    while (this.#step < lastGood) this.advance(lastGood - this.#step);
-    this.runtime_seconds = runtime_seconds;
     this.#end = { stop_reason: 'diverged', error };
     notes.push({ type: 'diverged', step: error.step, epoch: error.epoch, message: error.message });
     const columns = new EpochColumns(error.epoch, 1);
