@@ -12,10 +12,13 @@ export interface Machine extends RevectorizerProbe {
  * `--no-liftoff`: the baseline compiler's code is slow and never left by a loop that is already running.
  * `--experimental-wasm-revectorize`: joins pairs of 128-bit vectors into 256-bit ones (x64, V8 13.1 and later). It is
  * taken back where the probe does not see both the same bits and a clear gain.
+ *
+ * `--max-semi-space-size`: in MiB, of threads that are started from now on. Training makes little garbage.
  */
 export function prepareMachine(): Machine {
   setFlagsFromString('--no-liftoff');
   setFlagsFromString('--experimental-wasm-revectorize');
+  setFlagsFromString('--max-semi-space-size=1');
   const probe = probeRevectorizer(() => performance.now());
   if (!probe.revectorized) setFlagsFromString('--no-experimental-wasm-revectorize');
   return { ...probe, fused: roundsOnce('fused') };

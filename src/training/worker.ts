@@ -5,6 +5,7 @@ import { disband, type TeamCells, type TeamWork } from '../engine/wasm/team-cell
 import { serveTeam } from '../engine/wasm/team-member.ts';
 import { codedError } from './coded-error.ts';
 import { Inference } from './inference.ts';
+import { collectGarbage, isWorthCollecting } from './memory.ts';
 import { lowerPriority } from './priority.ts';
 import type { FromWorker, RunEnd, ToWorker, WorkerOptions } from './protocol.ts';
 import type { CreateBackend } from './run.ts';
@@ -66,7 +67,11 @@ function end(end: RunEnd): void {
 }
 
 port.on('message', (message: ToWorker) => {
-  if (message.type === 'run') end(carryOut(message));
+  if (message.type === 'run') {
+    end(carryOut(message));
+    // When nothing here refers to the run any more, not even the message.
+    if (isWorthCollecting(message.request)) setImmediate(collectGarbage);
+  }
   if (message.type === 'help') send(help(message));
   if (message.type === 'learn_model') inference.learn(message.model, message.learned);
   if (message.type === 'forget_model') inference.forget(message.model);
@@ -75,3 +80,5 @@ port.on('message', (message: ToWorker) => {
 
 lowerPriority(options.niceness);
 send({ type: 'online' });
+// What starting has left.
+setImmediate(collectGarbage);
