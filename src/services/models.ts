@@ -18,6 +18,16 @@ export interface JobModel {
   readonly model: RunResult;
 }
 
+/** A model, and of its job what never changes. */
+export interface TrainedModelOf extends Omit<JobModel, 'job'> {
+  readonly job: Pick<JobRecord, 'id' | 'request'>;
+}
+
+interface Cached {
+  readonly model: RunResult;
+  found: TrainedModelOf | null;
+}
+
 /** 160 MB as float64. */
 const cachedValues = 20_000_000;
 
@@ -25,7 +35,7 @@ export class Models {
   readonly #store: Store;
   readonly #cached: number;
   /** By blob and form, the least recently used first. */
-  readonly #cache = new Map<string, RunResult>();
+  readonly #cache = new Map<string, Cached>();
 
   /** @param cached how many values the models that are kept may have together; the newest is kept however large */
   constructor(store: Store, cached = cachedValues) {
@@ -44,7 +54,19 @@ export class Models {
     const record = step === undefined ? kept[0] : kept.find((checkpoint) => checkpoint.step === step);
     if (record === undefined) throw step === undefined ? nothingYet(job) : noSuchStep(step, kept);
     const definition = job.network as NetworkDefinition;
-    return { job, definition, plan: plan(definition), model: await this.#read(record, step !== undefined) };
+    return { job, definition, plan: plan(definition), model: (await this.#read(record, step !== undefined)).model };
+  }
+
+  /** As `of` without a step. Of the job only what never changes, so it is read once for each checkpoint. */
+  async newest(job_id: string): Promise<TrainedModelOf> {
+    const record = await this.#store.checkpoints.newest(job_id);
+    if (record === undefined) return this.of(job_id);
+    const cached = await this.#read(record, false);
+    if (cached.found === null) {
+      const { job, ...found } = await this.of(job_id);
+      cached.found = { job: { id: job.id, request: job.request }, ...found };
+    }
+    return cached.found;
   }
 
   /** The start of another job; `undefined` when there is no such job or checkpoint. */
@@ -55,7 +77,7 @@ export class Models {
     return { wire: toWire(planned, model.parameters, model.statistics), step: model.step };
   }
 
-  async #read(record: CheckpointRecord, exact: boolean): Promise<RunResult> {
+  async #read(record: CheckpointRecord, exact: boolean): Promise<Cached> {
     const key = `${record.blob_key} ${exact}`;
     const known = this.#cache.get(key);
     if (known !== undefined) {
@@ -68,14 +90,15 @@ export class Models {
       throw new ProblemError('unavailable', 'The checkpoint is being replaced.', { retry_after: 1 });
     const checkpoint = decodeCheckpoint(bytes);
     const model = exact ? modelAt(checkpoint) : modelOf(checkpoint);
-    this.#cache.set(key, model);
+    const cached: Cached = { model, found: null };
+    this.#cache.set(key, cached);
     this.#shrink();
-    return model;
+    return cached;
   }
 
   #shrink(): void {
     let values = 0;
-    for (const [key, model] of [...this.#cache].reverse()) {
+    for (const [key, { model }] of [...this.#cache].reverse()) {
       values += model.parameters.length;
       if (values > this.#cached && values > model.parameters.length) this.#cache.delete(key);
     }

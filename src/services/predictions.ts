@@ -33,7 +33,7 @@ export async function predict(
   job_id: string,
   given: readonly unknown[],
 ): Promise<string> {
-  const { job, plan, definition, model } = await models.of(job_id);
+  const { job, plan, definition, model } = await models.newest(job_id);
   const { features } = job.request as KeptRequest;
   const inputs = inputsOf(given, plan, features);
   const outputs = await pool.predict({ network: definition, model, inputs: inputs.values, rows: inputs.rows });

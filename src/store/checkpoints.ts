@@ -46,6 +46,12 @@ export function checkpoints(driver: Driver): Checkpoints {
       return rows.map((row) => decode(columns, row));
     },
 
+    async newest(job_id) {
+      const text = 'select * from checkpoints where job_id = $1 order by step desc limit 1';
+      const [row] = await driver.query(text, [job_id]);
+      return row && decode(columns, row);
+    },
+
     async at(job_id, step) {
       const [row] = await driver.query('select * from checkpoints where job_id = $1 and step = $2', [job_id, step]);
       return row && decode(columns, row);

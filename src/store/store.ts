@@ -426,6 +426,8 @@ export interface CheckpointRecord {
 export interface Checkpoints {
   /** The checkpoints of a job, newest (highest step) first; their number is bounded by what the trainer keeps. */
   list(job_id: string): Promise<readonly CheckpointRecord[]>;
+  /** The first of `list`. */
+  newest(job_id: string): Promise<CheckpointRecord | undefined>;
   /** The one at exactly this step. */
   at(job_id: string, step: number): Promise<CheckpointRecord | undefined>;
 }

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { defaultLimits } from '../../src/config.ts';
 import { jobInput } from '../../src/schemas/job.ts';
 import { definitionOf } from '../../src/schemas/network.ts';
@@ -309,6 +309,32 @@ describe('a damaged checkpoint', () => {
     scripts = [lose];
     const done = await train();
     expect(done).toMatchObject({ state: 'succeeded', parameters_sha256: undisturbed.parameters_sha256 });
+  });
+});
+
+describe('a prediction', () => {
+  it('is that of the newest checkpoint, for which the job is read once', async () => {
+    await open();
+    const [one, other] = [await train(), await train({ seed: 4, epochs: 30 })];
+    const read = vi.spyOn(store.jobs, 'get');
+    const predict = async (id: string) => JSON.parse(await jobs.predict(id, [[0, 1]]));
+    const first = await predict(one.id);
+    expect(first).toMatchObject({ job_id: one.id, step: 40, parameters_sha256: one.parameters_sha256 });
+    expect(await predict(one.id)).toEqual(first);
+    expect(read).toHaveBeenCalledTimes(1);
+    // As if it had gone on to where the other one has ended.
+    const { job_id: _, created_at: __, ...newest } = (await store.checkpoints.newest(other.id))!;
+    await store.jobs.change({
+      id: one.id,
+      at: 1,
+      checkpoints: [{ ...newest, blob_key: checkpointKey(one.id, 1, 60) }],
+    });
+    await store.blobs.put(checkpointKey(one.id, 1, 60), (await store.blobs.get(newest.blob_key))!);
+    const { outputs, step, parameters_sha256 } = await predict(other.id);
+    expect(await predict(one.id)).toEqual({ job_id: one.id, step, parameters_sha256, outputs, labels: [1] });
+    expect(outputs).not.toEqual(first.outputs);
+    await jobs.remove(one.id);
+    await expect(predict(one.id)).rejects.toMatchObject({ code: 'not_found' });
   });
 });
 

@@ -135,11 +135,13 @@ export function changesConform(fixture: Fixture): void {
       points: [losses(1, 1, 2, 3, 4), losses(5, 5, 6), losses(7, 7, 8), epochs(1, 10), epochs(2, 20)],
       checkpoints: [checkpoint(running, 4), checkpoint(running, 8)],
     });
+    expect((await checkpoints.newest(running.id))?.step).toBe(8);
     for (const step of [4, 8]) await blobs.put(checkpoint(running, step).blob_key, new Uint8Array([step]));
     await jobs.change({ id: running.id, at: noon, rewind: { step: 5, points: { step: 5 } }, set: { step: 5 } });
     expect(await collect(points.chunks(running.id, 'step'))).toEqual([losses(1, 1, 2, 3, 4), losses(5, 5)]);
     expect(await points.extent(running.id, 'epoch')).toBeUndefined();
     expect((await checkpoints.list(running.id)).map(({ step }) => step)).toEqual([4]);
+    expect((await checkpoints.newest(running.id))?.step).toBe(4);
     expect(await blobs.get(checkpoint(running, 8).blob_key)).toBeUndefined();
     expect(await blobs.get(checkpoint(running, 4).blob_key)).toEqual(new Uint8Array([4]));
     await jobs.change({ id: running.id, at: noon, points: [losses(6, 60)] });

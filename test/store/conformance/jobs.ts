@@ -34,6 +34,7 @@ export function jobsConform(fixture: Fixture): void {
     expect(await events.list('job_none', { limit: 9 })).toEqual({ data: [], has_more: false });
     expect(await points.extent('job_none', 'step')).toBeUndefined();
     expect(await checkpoints.list('job_none')).toEqual([]);
+    expect(await checkpoints.newest('job_none')).toBeUndefined();
   });
 
   it('creates one job when the same key comes many times at once', async () => {
