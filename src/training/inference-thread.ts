@@ -1,7 +1,9 @@
 /**
- * A thread that answers questions about trained models while every other thread may be training. Nothing of it happens
- * on the main thread: compiling a network takes up to 150 ms when the machine is cold, and a client's rows any time.
+ * A thread that answers questions about trained models while every other thread may be training. Little of it happens
+ * on the main thread: compiling a network takes up to 150 ms when the machine is cold, and a client's rows any time. What
+ * has been compiled here can answer a few rows of a small model there; see near-models.ts.
  */
+import type { CompiledCode } from '../engine/wasm/modules.ts';
 import type { Answer, InferenceModel, Question } from './protocol.ts';
 import type { TrainedModel } from './request.ts';
 import { Thread, type ThreadOptions } from './thread.ts';
@@ -13,13 +15,16 @@ export class InferenceThread {
   readonly #options: ThreadOptions;
   readonly #pending = new Map<number, PromiseWithResolvers<Answer>>();
   /** The numbers of the models that the thread knows, the least recently used first. */
-  readonly #known = new Map<TrainedModel, number>();
+  readonly #known = new Map<TrainedModel, { readonly number: number; readonly about: InferenceModel }>();
+  readonly #compiled: ((about: InferenceModel, code: CompiledCode) => void) | undefined;
   #thread: Thread | null = null;
   #asked = 0;
   #learned = 0;
 
-  constructor(options: ThreadOptions) {
+  /** @param compiled is told of each model that the thread has compiled */
+  constructor(options: ThreadOptions, compiled?: (about: InferenceModel, code: CompiledCode) => void) {
     this.#options = options;
+    this.#compiled = compiled;
   }
 
   /** The thread is started by the first question. Rejects with a coded error when the model does not fit or the thread dies. */
@@ -38,20 +43,20 @@ export class InferenceThread {
   }
 
   /** A model travels with the first question about it. */
-  #numberOf(thread: Thread, learned: InferenceModel): number {
-    const { model } = learned;
+  #numberOf(thread: Thread, about: InferenceModel): number {
+    const { model } = about;
     const known = this.#known.get(model);
-    const number = known ?? this.#learned++;
-    if (known === undefined) thread.post({ type: 'learn_model', model: number, learned });
+    const number = known?.number ?? this.#learned++;
+    if (known === undefined) thread.post({ type: 'learn_model', model: number, learned: about });
     this.#known.delete(model);
-    this.#known.set(model, number);
+    this.#known.set(model, { number, about });
     if (known === undefined) this.#forgetOldest(thread, model);
     return number;
   }
 
   #forgetOldest(thread: Thread, newest: TrainedModel): void {
     let values = 0;
-    for (const [model, number] of [...this.#known].reverse()) {
+    for (const [model, { number }] of [...this.#known].reverse()) {
       values += model.parameters.length;
       if (values <= knownValues || model === newest) continue;
       this.#known.delete(model);
@@ -63,6 +68,7 @@ export class InferenceThread {
     return new Thread(this.#options, {
       onMessage: (message) => {
         if (message.type === 'answer') this.#settle(message.id)?.resolve(message.answer);
+        if (message.type === 'compiled') this.#hearOf(message.model, message.code);
         if (message.type === 'refused') this.#settle(message.id)?.reject(asError(message.error));
       },
       onExit: (error) => {
@@ -71,6 +77,11 @@ export class InferenceThread {
         for (const id of [...this.#pending.keys()]) this.#settle(id)?.reject(asError(error));
       },
     });
+  }
+
+  #hearOf(number: number, code: CompiledCode): void {
+    const known = [...this.#known.values()].find((one) => one.number === number);
+    if (known !== undefined) this.#compiled?.(known.about, code);
   }
 
   #settle(id: number): PromiseWithResolvers<Answer> | undefined {

@@ -1,10 +1,12 @@
 /** The pool of worker threads, as the services see it. */
 import type { FloatArray } from '../engine/backend.ts';
+import type { CompiledCode } from '../engine/wasm/modules.ts';
 import type { Judgement } from './evaluation.ts';
 import { FreeCores } from './free-cores.ts';
 import { InferenceThread } from './inference-thread.ts';
 import { JoinedPredictions } from './joined-predictions.ts';
 import { type Lendable, Lending } from './lending.ts';
+import { NearModels } from './near-models.ts';
 import { PoolRun } from './pool-run.ts';
 import {
   type CheckpointReport,
@@ -91,7 +93,7 @@ export interface TrainingPool {
   run(request: RunRequest, handlers: RunHandlers, checkpoint?: Uint8Array | null): RunHandle;
   /**
    * rows × output_size in inference mode, in the client's units; computed in a thread reserved for it, so that it is
-   * answered while every worker trains.
+   * answered while every worker trains, or at once for a few rows of a small model that a thread has compiled.
    * Rejects with a coded error when the model does not fit or the thread dies.
    */
   predict(request: PredictRequest): Promise<FloatArray>;
@@ -148,6 +150,7 @@ class Pool implements ThreadPool {
   readonly #slowToStart: InferenceThread;
   readonly #bulk: InferenceThread;
   readonly #joined: JoinedPredictions;
+  readonly #near: NearModels;
   #closing: Promise<void> | null = null;
 
   constructor(options: PoolOptions) {
@@ -156,8 +159,11 @@ class Pool implements ThreadPool {
     const { cores } = options;
     const watched = new FreeCores();
     this.#lending = new Lending(this.#places, () => cores ?? watched.free);
-    this.#quick = new InferenceThread(this.#threadOptions(0));
-    this.#slowToStart = new InferenceThread(this.#threadOptions(0));
+    const small = this.#threadOptions(0);
+    this.#near = new NearModels(small.compiler);
+    const compiled = (about: InferenceModel, code: CompiledCode) => void this.#near.learn(about, code);
+    this.#quick = new InferenceThread(small, compiled);
+    this.#slowToStart = new InferenceThread(small, compiled);
     this.#bulk = new InferenceThread(this.#threadOptions(bulkNiceness));
     this.#joined = new JoinedPredictions(async (model, asked) => {
       return (await this.#smallQuestions(model).ask(model, { name: 'predict', asked })) as FloatArray;
@@ -200,6 +206,8 @@ class Pool implements ThreadPool {
   }
 
   async predict({ inputs, rows, ...model }: PredictRequest): Promise<FloatArray> {
+    const near = this.#near.predict(model, { inputs, rows });
+    if (near !== null) return near;
     if (isSmall(model, rows)) return this.#joined.ask(model, { inputs, rows });
     return (await this.#bulk.ask(model, { name: 'predict', asked: { inputs, rows } })) as FloatArray;
   }

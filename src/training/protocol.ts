@@ -2,6 +2,7 @@
 import type { Data, FloatArray } from '../engine/backend.ts';
 import type { NetworkDefinition } from '../engine/definition.ts';
 import type { WasmOptions } from '../engine/wasm/backend.ts';
+import type { CompiledCode } from '../engine/wasm/modules.ts';
 import type { TeamWork } from '../engine/wasm/team-cells.ts';
 import type { Judgement } from './evaluation.ts';
 import type { Frame } from './layer-statistics.ts';
@@ -195,6 +196,8 @@ export type FromWorker =
   /** `failed`: this thread could not do its part. */
   | { readonly type: 'helped'; readonly failed: boolean }
   | { readonly type: 'answer'; readonly id: number; readonly answer: Answer }
+  /** After the first answer about a model: its code, for whoever wants to answer without the thread. */
+  | { readonly type: 'compiled'; readonly model: number; readonly code: CompiledCode }
   | { readonly type: 'refused'; readonly id: number; readonly error: CodedError };
 
 /** How often a worker reports; none of it reaches the numbers. */

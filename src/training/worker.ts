@@ -75,7 +75,12 @@ port.on('message', (message: ToWorker) => {
   if (message.type === 'help') send(help(message));
   if (message.type === 'learn_model') inference.learn(message.model, message.learned);
   if (message.type === 'forget_model') inference.forget(message.model);
-  if (message.type === 'question') send(answer(message));
+  if (message.type === 'question') {
+    send(answer(message));
+    const { model } = message;
+    const code = inference.takeCode(model);
+    if (code !== null) send({ type: 'compiled', model, code });
+  }
 });
 
 lowerPriority(options.niceness);

@@ -1,4 +1,5 @@
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { Worker } from 'node:worker_threads';
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { NetworkDefinition } from '../../src/engine/definition.ts';
 import { epochPoints } from '../../src/training/epoch-points.ts';
 import { createPool, type TrainingPool } from '../../src/training/pool.ts';
@@ -131,6 +132,35 @@ describe('inference', () => {
     } finally {
       compiled.mockRestore();
     }
+  });
+
+  test('a few rows of a small model need no thread once one has compiled it, and give the same bits', async () => {
+    const asking = open();
+    const network: NetworkDefinition = { input_size: 3, layers: [{ units: 29 }, { units: 2 }], loss: 'huber' };
+    const data = { ...xorRows(10), targets: Float64Array.from({ length: 20 }, (_, i) => i * 1000) };
+    const model = modelOf(
+      smallRequest({ network, data, epochs: 1, scaling: { inputs: 'standardize', targets: 'standardize' } }),
+    );
+    const ask = (rows: number) => asking.predict({ network, model, inputs: xorRows(rows).inputs, rows });
+    const posted = vi.spyOn(Worker.prototype, 'postMessage');
+    const compiled = vi.spyOn(WebAssembly, 'Module');
+    onTestFinished(() => {
+      posted.mockRestore();
+      compiled.mockRestore();
+    });
+    const byThread = await ask(7);
+    expect(posted).toHaveBeenCalled();
+    let here: unknown;
+    const asksThread = async () => {
+      posted.mockClear();
+      here = await ask(7);
+      return posted.mock.calls.length > 0;
+    };
+    await expect.poll(asksThread).toBe(false);
+    expect(here).toEqual(byThread);
+    expect(compiled).not.toHaveBeenCalled();
+    expect((await ask(5000)).subarray(0, 14)).toEqual(byThread);
+    expect(posted).toHaveBeenCalled();
   });
 
   test('models that were forgotten for newer ones are learned again', async () => {

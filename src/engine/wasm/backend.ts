@@ -15,6 +15,7 @@ import { createReferenceBackend } from '../reference/backend.ts';
 import { Batches } from './batches.ts';
 import { MAX_ROWWISE_UNITS } from './forward.ts';
 import { Lookback } from './lookback.ts';
+import type { CompiledCode } from './modules.ts';
 import { cutsIntoUnits } from './output.ts';
 import { roundsOnce } from './probe.ts';
 import { type Tile, tileFor } from './product.ts';
@@ -113,6 +114,11 @@ export class WasmBackend implements Backend {
 
   get threads(): number {
     return this.#trainer === this.#tiles ? this.#tiles.threads : 1;
+  }
+
+  /** What predicts; another thread that keeps it need not compile it. */
+  get code(): CompiledCode {
+    return this.#tiles.code;
   }
 
   train(block: TrainingBlock): BlockResult {

@@ -1,15 +1,31 @@
 /** Compiled modules by what their code depends on: a second network of the same shape starts at once. */
 
+/** A module and the description of its code, as a key: equal keys, equal bytes. Both can be sent to another thread. */
+export interface CompiledCode {
+  readonly key: string;
+  readonly module: WebAssembly.Module;
+}
+
 /** Modules kept; the one not used for longest goes first. */
 const CAPACITY = 32;
 const modules = new Map<string, WebAssembly.Module>();
 
 /** The module for a description of its code; `emit` is called when none is kept. Equal descriptions must mean equal bytes. */
 export function compiledModule(description: object, emit: () => Uint8Array<ArrayBuffer>): WebAssembly.Module {
+  return compiledCode(description, emit).module;
+}
+
+/** As `compiledModule`, with the key. */
+export function compiledCode(description: object, emit: () => Uint8Array<ArrayBuffer>): CompiledCode {
   const key = JSON.stringify(description);
-  const module = modules.get(key) ?? new WebAssembly.Module(emit());
+  const code = { key, module: modules.get(key) ?? new WebAssembly.Module(emit()) };
+  keepCode(code);
+  return code;
+}
+
+/** Keeps what has been compiled, here or by another thread. */
+export function keepCode({ key, module }: CompiledCode): void {
   modules.delete(key);
   modules.set(key, module);
   if (modules.size > CAPACITY) modules.delete(modules.keys().next().value as string);
-  return module;
 }

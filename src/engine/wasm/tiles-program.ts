@@ -7,7 +7,7 @@ import { initialRunning, resolveOptimizer } from '../optimizers.ts';
 import type { InitialParameters } from '../plan.ts';
 import type { Batches } from './batches.ts';
 import { copyBlock, copyStatistics, type NetworkLayout } from './layout.ts';
-import { compiledModule } from './modules.ts';
+import { type CompiledCode, compiledCode } from './modules.ts';
 import type { Tile } from './product.ts';
 import type { Program, StepRange } from './program.ts';
 import { resultOffset, scalarOffset, wordOffset } from './scalars.ts';
@@ -85,6 +85,7 @@ function stepPlaces(layout: NetworkLayout): StepPlaces {
 
 export class TilesProgram implements Program {
   readonly abandons: boolean;
+  readonly code: CompiledCode;
   readonly #layout: NetworkLayout;
   readonly #options: TilesOptions;
   readonly #setup: TrainingSetup;
@@ -118,7 +119,8 @@ export class TilesProgram implements Program {
     const pages = Math.ceil(tilesMemory(this.#options, data) / PAGE);
     const shared = this.#options.threads > 1;
     this.#memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
-    const module = compiledModule({ strategy: 'tiles', ...this.#options }, () => emitTiles(this.#options, layout));
+    this.code = compiledCode({ strategy: 'tiles', ...this.#options }, () => emitTiles(this.#options, layout));
+    const { module } = this.code;
     const instance = new WebAssembly.Instance(module, { engine: { memory: this.#memory } });
     this.#exports = instance.exports as unknown as TilesExports;
     this.#numbers = this.#view(0, this.#memory.buffer.byteLength / layout.bytesPerNumber);
