@@ -142,5 +142,7 @@ export interface Backend {
   evaluate(data: Data): number;
   /** A copy of the whole state. */
   state(): BackendState;
+  /** As `state`, to be read or overwritten at once: its arrays may lie in memory that the next call of any method needs. */
+  peek(): BackendState;
   restore(state: BackendState): void;
 }

@@ -249,8 +249,6 @@ export class JobRun {
       points: isEnd ? this.#points() : [],
       events: [...(isEnd ? this.#notes : []), ...(settled.events ?? [])],
     });
-    // The model is read from its checkpoint.
-    if ('result' in outcome) free(outcome.result.parameters, outcome.result.statistics);
     feed.signal(this.job.id, 'events');
   }
 

@@ -77,9 +77,9 @@ export interface ObservedStep {
   readonly learning_rate: number;
   /** All rows of its batch. */
   readonly batch: Uint32Array;
-  readonly before: BackendState;
+  readonly before: Pick<BackendState, 'parameters' | 'statistics'>;
   /** Its parameters are overwritten. */
-  readonly after: BackendState;
+  readonly after: Pick<BackendState, 'parameters'>;
 }
 
 /** Looks at single steps of a run, with storage that is used again. */

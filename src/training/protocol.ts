@@ -15,7 +15,7 @@ import type {
   EpochPoints,
   RunNote,
   RunRequest,
-  RunResult,
+  RunSummary,
   StepPoints,
   TestReport,
   TrainedModel,
@@ -110,13 +110,13 @@ export interface CheckpointReport {
   readonly best: Best | null;
 }
 
-/** How a worker's run ended. Before any of these but `error` the last checkpoint has been reported. */
+/** How a worker's run ended. Before any of these but `error` the last checkpoint, which holds the model, has been reported. */
 export type RunEnd =
   | {
       readonly kind: 'succeeded';
       readonly stop_reason: SuccessReason;
       readonly cursor: Cursor;
-      readonly result: RunResult;
+      readonly result: RunSummary;
       /** Null without test rows. */
       readonly test: TestReport | null;
     }
@@ -125,8 +125,8 @@ export type RunEnd =
       readonly stop_reason: 'diverged';
       readonly cursor: Cursor;
       readonly error: DivergedError;
-      /** The last good parameters. */
-      readonly result: RunResult;
+      /** Of the last good parameters. */
+      readonly result: RunSummary;
     }
   | { readonly kind: 'paused'; readonly cursor: Cursor }
   | { readonly kind: 'released'; readonly cursor: Cursor }

@@ -235,6 +235,9 @@ export interface RunResult extends TrainedModel {
   readonly best: Best | null;
 }
 
+/** All of it but the numbers. */
+export type RunSummary = Omit<RunResult, keyof FlatParameters>;
+
 /** What the model that a run ends with is worth on the rows that it has never seen. */
 export interface TestReport extends Judgement {
   readonly rows: number;

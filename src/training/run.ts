@@ -1,11 +1,11 @@
 /** The training loop, free of threads, clocks and storage: what it computes depends on the request alone. */
-import type { Backend, BlockResult, Data, FloatArray, Plan, TrainingSetup } from '../engine/backend.ts';
+import type { Backend, BackendState, BlockResult, Data, FloatArray, Plan, TrainingSetup } from '../engine/backend.ts';
 import { type ChosenBackend, createBackend } from '../engine/backends.ts';
 import { free } from '../engine/free.ts';
 import { initialParameters, plan } from '../engine/plan.ts';
 import { compiledUniforms } from '../engine/wasm/uniforms.ts';
 import { Batches, maxBlockRows } from './batches.ts';
-import { type Checkpoint, modelOf, requireMatch } from './checkpoint.ts';
+import { type Checkpoint, encodeCheckpoint, modelOf, requireMatch } from './checkpoint.ts';
 import { columnSlice } from './columns.ts';
 import { type DivergencePlace, describeDivergence } from './divergence.ts';
 import { EpochColumns, joinEpochs } from './epoch-points.ts';
@@ -26,6 +26,7 @@ import type {
   RunNote,
   RunRequest,
   RunResult,
+  RunSummary,
   TestReport,
 } from './request.ts';
 import { goOnRounding, roundingsUpTo } from './rounding.ts';
@@ -145,7 +146,7 @@ export class Run {
     const first = this.#step;
     const block = this.#nextBlock(Math.min(maxSteps, this.#sampler?.stepsToNext(first) ?? maxSteps));
     const { each: rates, column } = this.#rates.next(first, block.steps);
-    const before = this.#sampler?.isDue(first + 1) ? this.#backend.state() : null;
+    const before = this.#sampler?.isDue(first + 1) ? this.#model() : null;
     const result = this.#backend.train({
       order: block.order,
       epoch_rows: block.epochRows,
@@ -156,9 +157,9 @@ export class Run {
     const notes: RunNote[] = this.#warnings?.seeData(this.#prepared) ?? [];
     const frames: Frame[] = [];
     if (this.#sampler !== null && before !== null && result.steps_done === 1) {
-      const [step, learning_rate, batch, after] = [first + 1, rates[0], block.order, this.#backend.state()];
+      const [step, learning_rate, batch, after] = [first + 1, rates[0], block.order, this.#backend.peek()];
       const frame = this.#sampler.look({ step, learning_rate, batch, before, after });
-      free(before.parameters, ...before.slots, after.parameters, ...after.slots);
+      free(before.parameters);
       frames.push(frame);
       notes.push(...(this.#warnings?.seeFrame(frame) ?? []));
     }
@@ -181,6 +182,15 @@ export class Run {
   }
 
   checkpoint(): Checkpoint {
+    return this.#checkpointOf(this.#backend.state());
+  }
+
+  /** The file of `checkpoint`, made without another copy of the state. */
+  save(): Uint8Array<ArrayBuffer> {
+    return encodeCheckpoint(this.#checkpointOf(this.#backend.peek()));
+  }
+
+  #checkpointOf(state: BackendState): Checkpoint {
     const roundings = roundingsUpTo(this.#roundings, this.#step);
     return {
       precision: this.plan.precision,
@@ -201,7 +211,7 @@ export class Run {
       },
       preprocessing: this.#prepared.preprocessing,
       target_kind: this.#prepared.target_kind,
-      state: this.#backend.state(),
+      state,
       best: this.#bestModel,
     };
   }
@@ -209,6 +219,16 @@ export class Run {
   /** The model as it stands: that of the best epoch with `restore_best`, else that of the last good step. */
   result(): RunResult {
     return modelOf(this.checkpoint());
+  }
+
+  /** `result` without the numbers. */
+  summary(): RunSummary {
+    const {
+      parameters: _parameters,
+      statistics: _statistics,
+      ...summary
+    } = modelOf(this.#checkpointOf(this.#backend.peek()));
+    return summary;
   }
 
   /** The model of `result` on the test rows: by the job's metrics and the usual ones; null without test rows. */
@@ -228,7 +248,7 @@ export class Run {
   #resume(checkpoint: Checkpoint): void {
     const { cursor } = checkpoint;
     const { arithmetic, accept_other_rounding: accepted = false } = this.#request;
-    requireMatch(checkpoint, { arithmetic, state: this.#backend.state() });
+    requireMatch(checkpoint, { arithmetic, state: this.#backend.peek() });
     this.#roundings = goOnRounding(checkpoint, this.#backend.fused, accepted);
     this.#backend.restore(checkpoint.state);
     this.#epoch = cursor.epoch;
@@ -242,6 +262,12 @@ export class Run {
     this.#rates.merge(cursor.learning_rate_changes);
     this.#end = cursor.stop_reason === null ? null : { stop_reason: cursor.stop_reason };
     this.runtime_seconds = cursor.runtime_seconds;
+  }
+
+  /** A copy of what a prediction needs. */
+  #model(): FlatParameters {
+    const { parameters, statistics } = this.#backend.peek();
+    return { parameters: parameters.slice(), statistics: statistics.slice() };
   }
 
   #nextBlock(maxSteps: number): Block {
@@ -314,8 +340,7 @@ export class Run {
     this.#warn(loss, measured.validation_loss, notes);
     const improved = this.#monitor.observe(values[this.#watch.monitor] ?? Number.NaN, this.#epoch, this.#step);
     if (improved && this.#request.early_stopping?.restore_best) {
-      const { parameters, statistics } = this.#backend.state();
-      this.#bestModel = { parameters, statistics };
+      this.#bestModel = this.#model();
     }
     for (const factor of this.#rates.monitors ? this.#rates.observe(this.#epoch, values) : []) {
       notes.push({ type: 'learning_rate_reduced', step: this.#step, epoch: this.#epoch, factor });

@@ -1,6 +1,5 @@
 /** Carries a run through: blocks, requests from outside, reports, checkpoints and limits. All that knows about time. */
-import { free } from '../engine/free.ts';
-import { type Checkpoint, decodeCheckpoint, encodeCheckpoint, modelOf } from './checkpoint.ts';
+import { decodeCheckpoint } from './checkpoint.ts';
 import { HistoryBuffer } from './history-buffer.ts';
 import { Pace } from './pace.ts';
 import {
@@ -73,9 +72,9 @@ export class Session {
     }
     const { end } = this.#run;
     if (end.stop_reason !== 'diverged') return this.#succeed(end.stop_reason);
-    const result = modelOf(this.#save('end'));
+    this.#save('end');
     const { error, stop_reason } = end;
-    return { kind: 'failed', stop_reason, error, cursor: this.#run.cursor, result };
+    return { kind: 'failed', stop_reason, error, cursor: this.#run.cursor, result: this.#run.summary() };
   }
 
   #advance(): Advance {
@@ -132,14 +131,14 @@ export class Session {
   }
 
   #rest(reason: 'pause' | 'release', kind: 'paused' | 'released'): RunEnd {
-    this.#saveAndGoOn(reason);
+    this.#save(reason);
     return { kind, cursor: this.#run.cursor };
   }
 
   #succeed(stop_reason: SuccessReason): RunEnd {
-    const result = modelOf(this.#save('end'));
+    this.#save('end');
     const { cursor } = this.#run;
-    return { kind: 'succeeded', stop_reason, cursor, result, test: this.#run.test() };
+    return { kind: 'succeeded', stop_reason, cursor, result: this.#run.summary(), test: this.#run.test() };
   }
 
   #report({ epochs }: Advance): void {
@@ -148,29 +147,21 @@ export class Session {
     const every = this.#request.checkpoint?.every_epochs;
     const unsaved = this.#pointsSinceSave + this.#buffer.points;
     const lastEpoch = epochs.first_epoch + epochs.steps.length - 1;
-    if (every !== undefined && epochs.steps.length > 0 && lastEpoch % every === 0) this.#saveAndGoOn('epoch');
+    if (every !== undefined && epochs.steps.length > 0 && lastEpoch % every === 0) this.#save('epoch');
     else if (now - this.#savedAt >= checkpoint_interval_ms || unsaved >= checkpoint_after_points)
-      this.#saveAndGoOn('periodic');
+      this.#save('periodic');
     else if (now - this.#reportedAt >= progress_interval_ms) this.#flush();
   }
 
-  #saveAndGoOn(reason: CheckpointReason): void {
-    const { state } = this.#save(reason);
-    free(state.parameters, ...state.slots);
-  }
-
   /** Reports every point up to here, then the checkpoint. */
-  #save(reason: CheckpointReason): Checkpoint {
+  #save(reason: CheckpointReason): void {
     this.#flush();
-    const checkpoint = this.#run.checkpoint();
-    const bytes = encodeCheckpoint(checkpoint);
-    const { step, epoch } = checkpoint.cursor;
-    this.#send({ type: 'checkpoint', checkpoint: { reason, step, epoch, bytes, best: this.#run.best } }, [
-      bytes.buffer,
-    ]);
+    const bytes = this.#run.save();
+    const { best, cursor } = this.#run;
+    const { step, epoch } = cursor;
+    this.#send({ type: 'checkpoint', checkpoint: { reason, step, epoch, bytes, best } }, [bytes.buffer]);
     this.#savedAt = this.#link.now();
     this.#pointsSinceSave = 0;
-    return checkpoint;
   }
 
   #flush(): void {

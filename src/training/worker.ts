@@ -57,18 +57,9 @@ function answer({ id, model, question }: ToWorker & { readonly type: 'question' 
   }
 }
 
-/** The model goes as it is, without a copy: the run is over. */
-function end(end: RunEnd): void {
-  const { parameters, statistics } = 'result' in end ? end.result : {};
-  send(
-    { type: 'ended', end },
-    [parameters, statistics].flatMap((array) => (array?.buffer as ArrayBuffer) ?? []),
-  );
-}
-
 port.on('message', (message: ToWorker) => {
   if (message.type === 'run') {
-    end(carryOut(message));
+    send({ type: 'ended', end: carryOut(message) });
     // When nothing here refers to the run any more, not even the message.
     if (isWorthCollecting(message.request)) setImmediate(collectGarbage);
   }

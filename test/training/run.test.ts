@@ -84,6 +84,7 @@ function bound(backend: Backend): Backend {
     predict: (inputs, rows) => backend.predict(inputs, rows),
     evaluate: (data) => backend.evaluate(data),
     state: () => backend.state(),
+    peek: () => backend.peek(),
     restore: (state) => backend.restore(state),
   };
 }

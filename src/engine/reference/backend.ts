@@ -198,6 +198,10 @@ class ReferenceBackend implements Backend {
     };
   }
 
+  peek(): BackendState {
+    return this.state();
+  }
+
   restore(state: BackendState): void {
     this.#update.restore(state);
     this.#statistics.set(state.statistics);

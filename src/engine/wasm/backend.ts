@@ -245,6 +245,11 @@ export class WasmBackend implements Backend {
     return this.#trainer.state();
   }
 
+  peek(): BackendState {
+    this.#lookback.forget();
+    return this.#trainer.peek();
+  }
+
   restore(state: BackendState): void {
     this.#trainer.restore(state);
     this.#lookback.forget();

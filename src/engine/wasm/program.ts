@@ -34,5 +34,7 @@ export interface Program {
   /** Goes back to the remembered state. */
   rollBack(): void;
   state(): BackendState;
+  /** As `state`, perhaps in place of what was remembered: only until the next call, and `rollBack` needs a new `save`. */
+  peek(): BackendState;
   restore(state: BackendState): void;
 }

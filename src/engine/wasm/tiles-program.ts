@@ -252,11 +252,25 @@ export class TilesProgram implements Program {
   }
 
   state(): BackendState {
+    return this.#stateIn((length) => this.#array(length));
+  }
+
+  /** Where the snapshot lies, which is larger: its vectors are padded. */
+  peek(): BackendState {
+    let place = this.#layout.snapshot;
+    return this.#stateIn((length) => {
+      const array = this.#view(place, length);
+      place += array.byteLength;
+      return array;
+    });
+  }
+
+  #stateIn(allocate: (length: number) => FloatArray): BackendState {
     const { parameters, slots } = this.#layout;
     return {
-      parameters: this.#unpacked(parameters),
-      statistics: this.#statistics(),
-      slots: slots.map((slot) => this.#unpacked(slot)),
+      parameters: this.#unpacked(parameters, allocate),
+      statistics: this.#statistics(allocate),
+      slots: slots.map((slot) => this.#unpacked(slot, allocate)),
       scalars: this.#running.slice(),
     };
   }
@@ -287,8 +301,8 @@ export class TilesProgram implements Program {
       : new Float64Array(buffer, at, length);
   }
 
-  #unpacked(block: number): FloatArray {
-    const flat = this.#array(this.#layout.plan.parameter_count);
+  #unpacked(block: number, allocate = (length: number) => this.#array(length)): FloatArray {
+    const flat = allocate(this.#layout.plan.parameter_count);
     copyBlock(this.#layout, this.#memory.buffer, block, flat, 'out');
     return flat;
   }
@@ -311,8 +325,8 @@ export class TilesProgram implements Program {
     this.#setWord('seed_high', Math.floor(this.#setup.seed / 2 ** 32));
   }
 
-  #statistics(): FloatArray {
-    const flat = this.#array(this.#layout.plan.statistic_count);
+  #statistics(allocate: (length: number) => FloatArray): FloatArray {
+    const flat = allocate(this.#layout.plan.statistic_count);
     copyStatistics(this.#layout, this.#memory.buffer, flat, 'out');
     return flat;
   }

@@ -151,6 +151,10 @@ export class TinyProgram implements Program {
     this.#running.set(this.#saved.running);
   }
 
+  peek(): BackendState {
+    return this.state();
+  }
+
   state(): BackendState {
     const { parameters, slots, plan } = this.#layout;
     const unpacked = (block: number) => {

@@ -295,6 +295,31 @@ describe('control', () => {
   });
 });
 
+describe('a look at the state', () => {
+  it.each([
+    ['float32', { batch_norm: true }],
+    ['float64', {}],
+  ] as const)('may be written over, and nothing that comes after is different: %s', (precision, more) => {
+    const definition = network([5, 9, 3], { more }, precision);
+    const { data, block, compiled, reference } = prepare({ definition, setup: { optimizer: 'adam' }, epochs: 4 });
+    const [fast, plain] = [compiled(), reference()];
+    const batch = Math.ceil(block.order.length / block.learning_rates.length);
+    // The last one leaves the finite numbers, so that the way back is taken, too.
+    const rates = [0.01, 0.02, 0.03, 0.04, Number.MAX_VALUE];
+    for (const [i, rate] of rates.entries()) {
+      const order = Uint32Array.from({ length: batch }, (_, row) => (i + row) % data.rows);
+      const step = { order, epoch_rows: batch, first_step: 1 + i, learning_rates: Float64Array.of(rate) };
+      const want = plain.train(step);
+      expect(fast.train(step)).toEqual(want);
+      expect(want.divergence === null).toBe(rate < 1);
+      const seen = fast.peek();
+      expect(seen).toEqual(plain.state());
+      for (const array of [seen.parameters, seen.statistics, ...seen.slots]) array.fill(7);
+    }
+    expect(fast.state()).toEqual(plain.state());
+  });
+});
+
 describe('resuming', () => {
   it('from the state of another back end goes on with the same bits', () => {
     const { data, block, compiled, reference } = prepare({

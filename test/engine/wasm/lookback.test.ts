@@ -34,6 +34,7 @@ class Sum implements Program {
 
   finite = () => true;
   state = () => ({}) as never;
+  peek = () => ({}) as never;
   restore = () => {};
 }
 
