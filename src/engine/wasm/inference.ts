@@ -20,13 +20,13 @@ export interface InferenceKernels {
 
 /** Adds `infer` and `evaluate`, also as phases for several threads where `shared`. */
 export function emitInference(context: KernelContext, { forward, output }: InferenceKernels, shared: boolean): void {
-  const { plan, bytesPerNumber: bytes, inputs, targets, chunkInputs, chunkOutputs } = context.layout;
+  const { plan, bytesPerNumber: bytes, inputs, given, targets, chunkInputs, chunkOutputs } = context.layout;
   const columns = plan.loss.entry.target_domain.kind === 'label' ? 1 : plan.output_size;
-  const arrange = arrangeFunction(context, chunkInputs, plan.input_size * bytes, inputs);
+  const arrange = given === inputs ? [arrangeFunction(context, chunkInputs, plan.input_size * bytes, inputs)] : [];
   const passes = {
-    infer: [[arrange], forward, [collectFunction(context)]],
+    infer: [arrange, forward, [collectFunction(context)]],
     evaluate: [
-      [arrange, arrangeFunction(context, chunkOutputs, columns * bytes, targets)],
+      [...arrange, arrangeFunction(context, chunkOutputs, columns * bytes, targets)],
       [...forward, output],
       [lossesFunction(context)],
     ],

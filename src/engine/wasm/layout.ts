@@ -96,6 +96,8 @@ export interface NetworkLayout {
   /** Rows that are predicted or evaluated by one call; what comes in and goes out lies side by side. */
   readonly chunk: number;
   readonly chunkInputs: number;
+  /** Where the first layer finds them: where they lie, or in `inputs` where each thread has buffers of its own. */
+  readonly given: Rows;
   /** Outputs of a prediction, or targets of an evaluation. */
   readonly chunkOutputs: number;
   readonly chunkLosses: number;
@@ -237,6 +239,7 @@ export function createLayout({
   const order = places.take(capacity * 4);
   const inputs = rows(plan.input_size);
   const chunkInputs = places.take(chunk * plan.input_size * bytes + CACHE_LINE);
+  const sideBySide = { base: chunkInputs, columns: plan.input_size, stride: plan.input_size * bytes };
   const chunkOutputs = places.take(chunk * plan.output_size * bytes + CACHE_LINE);
   const chunkLosses = places.take(chunk * bytes);
   const checks = places.take(threads * CACHE_LINE);
@@ -301,6 +304,7 @@ export function createLayout({
     piece,
     chunk,
     chunkInputs,
+    given: threads === 1 ? sideBySide : inputs,
     chunkOutputs,
     chunkLosses,
     checks,

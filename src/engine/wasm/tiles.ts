@@ -155,28 +155,40 @@ interface ForwardKernels {
 }
 
 function forward(context: KernelContext): ForwardKernels {
-  const { layers, inputs } = context.layout;
-  const kernels = layers.map((current, index) =>
-    forwardLayer(context, index === 0 ? inputs : layers[index - 1].outputs, current, index === layers.length - 1),
-  );
+  const { layers, inputs, given } = context.layout;
+  const kernels = layers.map((current, index) => {
+    const below = index === 0 ? { training: inputs, inference: given } : sameRows(layers[index - 1].outputs);
+    return forwardLayer(context, below, current, index === layers.length - 1);
+  });
   return {
     training: kernels.flatMap(({ training }) => training),
     inference: kernels.flatMap(({ inference }) => inference),
   };
 }
 
+/** What a layer reads in either kind of pass. */
+type Below = Readonly<Record<keyof ForwardKernels, Rows>>;
+
+const sameRows = (rows: Rows): Below => ({ training: rows, inference: rows });
+
 /** In training the last layer stops before its activation, which belongs to the loss; dropout is for training alone. */
-function forwardLayer(context: KernelContext, below: Rows, current: LayerLayout, last: boolean): ForwardKernels {
+function forwardLayer(context: KernelContext, below: Below, current: LayerLayout, last: boolean): ForwardKernels {
   const { activation, normalization } = current.layer;
   const { entry } = activation;
   const traits = activationTraits(current.layer, context);
-  const turn = turnInputsKernel(context, below, current);
+  const turn = turnInputsKernel(context, below.training, current);
+  const both = (kernel: (rows: Rows) => KernelFunction) => {
+    const training = kernel(below.training);
+    return { training, inference: below.inference === below.training ? training : kernel(below.inference) };
+  };
   if (entry.kind === 'elementwise' && traits.forwardFits && !current.mask && !normalization && !last) {
     const elementwise = { ...activation, entry };
-    const fused = forwardKernel(context, below, current, elementwise, current.outputs, traits.readsInput);
-    return { training: [turn, fused], inference: [fused] };
+    const fused = both((rows) =>
+      forwardKernel(context, rows, current, elementwise, current.outputs, traits.readsInput),
+    );
+    return { training: [turn, fused.training], inference: [fused.inference] };
   }
-  const product = forwardKernel(context, below, current, null, current.outputs, true);
+  const product = both((rows) => forwardKernel(context, rows, current, null, current.outputs, true));
   const normalize = normalizeKernel(context, current, true);
   const activate = activationKernel(context, current, false);
   const drops = current.mask !== null && !last;
@@ -184,12 +196,12 @@ function forwardLayer(context: KernelContext, below: Rows, current: LayerLayout,
     training: [
       turn,
       drops ? maskKernel(context, current) : null,
-      product,
+      product.training,
       normalize,
       drops ? activationKernel(context, current, true) : last ? null : activate,
     ],
     inference: [
-      product,
+      product.inference,
       normalization?.kind === 'batch_norm' ? normalizeKernel(context, current, false) : normalize,
       activate,
     ],
