@@ -81,6 +81,7 @@ export function inPairs(o: Lanes, vectors: number, sinks: (v: number) => readonl
 /**
  * z = inputs·Wᵀ + b. With `activation` the epilogue also stores a (and z only if `keepsInput`).
  * inputs: [rows, input_size]; z, a: [rows, units].
+ * @param emit `emitRowProduct` for a function of the first row alone
  */
 export function forwardKernel(
   context: KernelContext,
@@ -89,13 +90,14 @@ export function forwardKernel(
   activation: Resolved<ElementwiseActivation> | null,
   outputs: Rows,
   keepsInput: boolean,
+  emit = emitProduct,
 ): KernelFunction {
   const { layout } = context;
   const { weights, preActivations: z } = current;
   return addRowsKernel(context, (kernel) => {
     const { f, o, first, count } = kernel;
     const [zAt, aAt] = [tileAddress(kernel, z), tileAddress(kernel, outputs)];
-    emitProduct(
+    emit(
       f,
       o,
       layout.tile,

@@ -15,24 +15,31 @@ import { emitAlong } from './product.ts';
 /** The kernels of a pass in inference mode, all of rows, and the one that makes losses of what it leaves. */
 export interface InferenceKernels {
   readonly forward: readonly (KernelFunction | null)[];
+  /** The same for one row. */
+  readonly single: readonly (KernelFunction | null)[];
   readonly output: KernelFunction;
 }
 
 /** Adds `infer` and `evaluate`, also as phases for several threads where `shared`. */
-export function emitInference(context: KernelContext, { forward, output }: InferenceKernels, shared: boolean): void {
+export function emitInference(
+  context: KernelContext,
+  { forward, single, output }: InferenceKernels,
+  shared: boolean,
+): void {
   const { plan, bytesPerNumber: bytes, inputs, given, targets, chunkInputs, chunkOutputs } = context.layout;
   const columns = plan.loss.entry.target_domain.kind === 'label' ? 1 : plan.output_size;
   const arrange = given === inputs ? [arrangeFunction(context, chunkInputs, plan.input_size * bytes, inputs)] : [];
   const passes = {
-    infer: [arrange, forward, [collectFunction(context)]],
+    infer: [arrange, forward, single, [collectFunction(context)]],
     evaluate: [
       [...arrange, arrangeFunction(context, chunkOutputs, columns * bytes, targets)],
       [...forward, output],
+      [...single, output],
       [lossesFunction(context)],
     ],
   } as const;
-  for (const [name, [before, kernels, after]] of Object.entries(passes)) {
-    const index = piecesFunction(context, name, before, kernels, after);
+  for (const [name, [before, some, one, after]] of Object.entries(passes)) {
+    const index = piecesFunction(context, name, before, { some, one }, after);
     if (shared) emitPhases(context, name as keyof typeof passes, [{ index, split: 'own_rows' }]);
   }
 }
@@ -42,10 +49,10 @@ function piecesFunction(
   { module, layout }: KernelContext,
   name: string,
   before: readonly Index[],
-  kernels: readonly (KernelFunction | null)[],
+  { some, one }: Readonly<Record<'some' | 'one', readonly (KernelFunction | null)[]>>,
   after: readonly Index[],
 ): Index {
-  if (kernels.some((kernel) => kernel?.split === 'columns')) throw new TypeError('a thread has none but its own rows');
+  if (some.some((kernel) => kernel?.split === 'columns')) throw new TypeError('a thread has none but its own rows');
   return module.function(
     ['i32', 'i32', 'i32'],
     [],
@@ -61,7 +68,11 @@ function piecesFunction(
         f.get(behind).get(buffer).op('i32.add').set(behind);
         const move = (index: Index) => f.get(row).get(buffer).get(behind).get(part).call(index);
         before.forEach(move);
-        for (const kernel of kernels) if (kernel !== null) f.get(buffer).get(behind).call(kernel.index);
+        const carryOut = (kernels: typeof some) => () => {
+          for (const kernel of kernels) if (kernel !== null) f.get(buffer).get(behind).call(kernel.index);
+        };
+        f.get(behind).get(buffer).op('i32.sub').i32(1).op('i32.eq');
+        f.if(carryOut(one), carryOut(some));
         after.forEach(move);
       });
     },

@@ -20,7 +20,8 @@ import { normalizeBackwardKernels, normalizeKernel } from './normalize.ts';
 import { outputKernel } from './output.ts';
 import { turnInputsKernel } from './packing.ts';
 import { emitPhases } from './phases.ts';
-import type { Tile } from './product.ts';
+import type { emitProduct, Tile } from './product.ts';
+import { emitRowProduct } from './row-product.ts';
 import { scalarNames } from './scalars.ts';
 import { checkKernel, lossKernel, penaltyKernel, squaresKernel } from './sums.ts';
 import { transposeKernel } from './transpose.ts';
@@ -85,7 +86,7 @@ export function emitTiles(options: TilesOptions, layout: NetworkLayout): Uint8Ar
   const context: KernelContext = { module, layout, mode: options.mode };
   const { rule } = options;
   const transposes = layout.layers.map((current) => transposeKernel(context, current));
-  const { training, inference } = forward(context);
+  const { training, inference, single } = forward(context);
   const output = outputKernel(context);
   const outward = [gatherKernel(context), ...training, output, penaltyKernel(context)];
   const loss = lossKernel(context);
@@ -105,7 +106,7 @@ export function emitTiles(options: TilesOptions, layout: NetworkLayout): Uint8Ar
     sequence(context, 'update', update);
     if (options.phased) emitPhases(context, 'update', update);
   }
-  emitInference(context, { forward: inference, output }, options.threads > 1);
+  emitInference(context, { forward: inference, single, output }, options.threads > 1);
   sequence(context, 'refresh', transposes);
   checkKernel(context, 'check');
   return module.encode();
@@ -152,6 +153,8 @@ function sequence(context: KernelContext, name: string, kernels: readonly (Kerne
 interface ForwardKernels {
   readonly training: readonly (KernelFunction | null)[];
   readonly inference: readonly (KernelFunction | null)[];
+  /** Inference for one row. */
+  readonly single: readonly (KernelFunction | null)[];
 }
 
 function forward(context: KernelContext): ForwardKernels {
@@ -163,11 +166,12 @@ function forward(context: KernelContext): ForwardKernels {
   return {
     training: kernels.flatMap(({ training }) => training),
     inference: kernels.flatMap(({ inference }) => inference),
+    single: kernels.flatMap(({ single }) => single),
   };
 }
 
 /** What a layer reads in either kind of pass. */
-type Below = Readonly<Record<keyof ForwardKernels, Rows>>;
+type Below = Readonly<Record<'training' | 'inference', Rows>>;
 
 const sameRows = (rows: Rows): Below => ({ training: rows, inference: rows });
 
@@ -177,21 +181,25 @@ function forwardLayer(context: KernelContext, below: Below, current: LayerLayout
   const { entry } = activation;
   const traits = activationTraits(current.layer, context);
   const turn = turnInputsKernel(context, below.training, current);
-  const both = (kernel: (rows: Rows) => KernelFunction) => {
+  const passes = (kernel: (rows: Rows, emit?: typeof emitProduct) => KernelFunction) => {
     const training = kernel(below.training);
-    return { training, inference: below.inference === below.training ? training : kernel(below.inference) };
+    const inference = below.inference === below.training ? training : kernel(below.inference);
+    // Who trains on larger batches does not ask for single rows.
+    const single = context.layout.batch === 1 ? kernel(below.inference, emitRowProduct) : inference;
+    return { training, inference, single };
   };
   if (entry.kind === 'elementwise' && traits.forwardFits && !current.mask && !normalization && !last) {
     const elementwise = { ...activation, entry };
-    const fused = both((rows) =>
-      forwardKernel(context, rows, current, elementwise, current.outputs, traits.readsInput),
+    const fused = passes((rows, emit) =>
+      forwardKernel(context, rows, current, elementwise, current.outputs, traits.readsInput, emit),
     );
-    return { training: [turn, fused.training], inference: [fused.inference] };
+    return { training: [turn, fused.training], inference: [fused.inference], single: [fused.single] };
   }
-  const product = both((rows) => forwardKernel(context, rows, current, null, current.outputs, true));
+  const product = passes((rows, emit) => forwardKernel(context, rows, current, null, current.outputs, true, emit));
   const normalize = normalizeKernel(context, current, true);
   const activate = activationKernel(context, current, false);
   const drops = current.mask !== null && !last;
+  const inferred = normalization?.kind === 'batch_norm' ? normalizeKernel(context, current, false) : normalize;
   return {
     training: [
       turn,
@@ -200,11 +208,8 @@ function forwardLayer(context: KernelContext, below: Below, current: LayerLayout
       normalize,
       drops ? activationKernel(context, current, true) : last ? null : activate,
     ],
-    inference: [
-      product.inference,
-      normalization?.kind === 'batch_norm' ? normalizeKernel(context, current, false) : normalize,
-      activate,
-    ],
+    inference: [product.inference, inferred, activate],
+    single: [product.single, inferred, activate],
   };
 }
 

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import type { Data, TrainingSetup } from '../../../src/engine/backend.ts';
+import type { Data, FloatArray, TrainingSetup } from '../../../src/engine/backend.ts';
 import type { NetworkDefinition } from '../../../src/engine/definition.ts';
 import { plan as planOf } from '../../../src/engine/plan.ts';
 import { chooseTile } from '../../../src/engine/wasm/backend.ts';
 import type { NetworkLayout, Rows } from '../../../src/engine/wasm/layout.ts';
 import { emitTiles, type TilesExports, tilesLayout } from '../../../src/engine/wasm/tiles.ts';
 import { tilesOptions } from '../../../src/engine/wasm/tiles-program.ts';
+import { prepare } from './compare.ts';
 
 const THREADS = 3;
 const GUARD = 0x3e;
@@ -54,10 +55,10 @@ function network(n: number, more: Partial<NetworkDefinition> = {}, layer = {}): 
   return { input_size: n, layers, loss: 'mean_squared_error', ...more };
 }
 
+const sizes = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127, 131];
+
 const cases: (readonly [string, NetworkDefinition])[] = [
-  ...[1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127, 131].map(
-    (n) => [`${n} inputs, units and outputs`, network(n)] as const,
-  ),
+  ...sizes.map((n) => [`${n} inputs, units and outputs`, network(n)] as const),
   ...[1, 2, 3, 9].map((n) => [`${n} of them, of 64 bits`, network(n, { precision: 'float64' })] as const),
   ['batch normalization', network(7, {}, { batch_norm: true })],
   ['layer normalization', network(7, {}, { layer_norm: true })],
@@ -70,6 +71,32 @@ const cases: (readonly [string, NetworkDefinition])[] = [
     },
   ],
 ];
+
+describe('a single row', () => {
+  it.each(sizes)('has the bits that it has among others: %d inputs, units and outputs', (n) => {
+    const of = [
+      { definition: network(n), arithmetic: 'strict' },
+      { definition: network(n), arithmetic: 'fused' },
+      { definition: network(n, {}, { use_bias: false, activation: 'tanh' }), arithmetic: 'fused' },
+      { definition: network(n, { precision: 'float64' }), arithmetic: 'strict' },
+      { definition: network(n, {}, { layer_norm: true }), arithmetic: 'fused' },
+    ] as const;
+    for (const [i, { definition, arithmetic }] of of.entries()) {
+      const options = { revectorized: (n + i) % 2 === 0, tiny_after_steps: Infinity };
+      const setup = { optimizer: 'sgd', arithmetic, batch_size: 1 } as const;
+      const { data, compiled, reference } = prepare({ definition, setup, rows: 3, options });
+      const backend = compiled();
+      const all = backend.predict(data.inputs, 3);
+      if (arithmetic === 'strict') expect(all).toEqual(reference().predict(data.inputs, 3));
+      for (let row = 0; row < 3; row++) {
+        const part = (values: FloatArray) => values.subarray(row * n, (row + 1) * n);
+        expect(backend.predict(part(data.inputs), 1), `case ${i}, row ${row}`).toEqual(part(all));
+      }
+      const first = { rows: 1, inputs: data.inputs.subarray(0, n), targets: data.targets.subarray(0, n) };
+      if (arithmetic === 'strict') expect(backend.evaluate(first)).toBe(reference().evaluate(first));
+    }
+  });
+});
 
 describe('what one of several threads predicts or evaluates', () => {
   it.each(cases)('stays in its rows and its buffers: %s', (_name, definition) => {
