@@ -1,7 +1,6 @@
 /** The application: every plugin and route on one Fastify instance, without listening and without reading the environment. */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import helmet from '@fastify/helmet';
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import packageJson from '../package.json' with { type: 'json' };
 import { catalogRoutes } from '../routes/catalog.ts';
@@ -25,6 +24,7 @@ import { RequestLog } from './http/logging.ts';
 import { measureRequests } from './http/metrics.ts';
 import { answerBrokenRequest, answerProblems, sendProblem } from './http/problems.ts';
 import { schemaController } from './http/schema-controller.ts';
+import { secureHeaders } from './http/security-headers.ts';
 import { validatorCompiler } from './http/validation.ts';
 import type { Services } from './services/services.ts';
 import { StoreError } from './store/store.ts';
@@ -78,10 +78,7 @@ export async function buildApp(
     reply.header('x-request-id', request.id);
   });
   measureRequests(app);
-  await app.register(helmet, {
-    contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } },
-    strictTransportSecurity: false,
-  });
+  await secureHeaders(app);
   requireApiKey(app, config.apiKeys);
   answerProblems(app, config.limits, fromStore);
   refuseWhenNotReady(app, services);

@@ -284,6 +284,19 @@ describe('headers', () => {
     expect(headers['x-content-type-options']).toBe('nosniff');
     expect(headers['strict-transport-security']).toBeUndefined();
   });
+
+  const fresh = useApp();
+
+  it('are the same for every answer, from the first one on', async () => {
+    const ofNext = async () => {
+      const { date: _, 'x-request-id': __, ...headers } = (await fresh.request.get('/livez')).headers;
+      return headers;
+    };
+    const first = await ofNext();
+    expect(first['content-security-policy']).toContain("script-src 'self'");
+    expect(first['cross-origin-opener-policy']).toBe('same-origin');
+    expect([await ofNext(), await ofNext()]).toEqual([first, first]);
+  });
 });
 
 describe('limits on the size of a body', () => {
