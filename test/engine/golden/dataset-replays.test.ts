@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { plan } from '../../../src/engine/plan.ts';
-import { createReferenceBackend } from '../../../src/engine/reference/backend.ts';
 import { expectClose } from '../compare.ts';
+import { engines } from './engines.ts';
 import { dataOf, definitionOf, initialOf, type Matrix, optimizerOf, readGolden } from './reference-data.ts';
 
 interface DataSet {
@@ -86,7 +86,9 @@ function metricOf(
 // 10 epochs of at most 42 steps: rounding differences stay far below, a wrong update shows in the second epoch.
 const tolerance = { relative: 1e-8, scaled: 1e-8 };
 
-test.each(datasets)('$name: the replay gives the same losses, logits and metric', (set) => {
+const replays = datasets.flatMap((set) => engines.map((engine) => ({ name: set.name, set, ...engine })));
+
+test.each(replays)('$name: the replay gives the same losses, logits and metric: $engine', ({ set, create }) => {
   const { replay, split } = set;
   const rows = rowsOf(set);
   const labels = replay.loss === 'sparse_cce';
@@ -100,7 +102,7 @@ test.each(datasets)('$name: the replay gives the same losses, logits and metric'
     seed: 0,
   };
   const initial = initialOf(planned, { weights: replay.weights, biases });
-  const backend = createReferenceBackend(planned, setup, train, initial);
+  const backend = create(planned, setup, train, initial);
   const order = Uint32Array.from({ length: train.rows }, (_, row) => row);
   const steps = Math.ceil(train.rows / replay.batch_size);
   for (let epoch = 0; epoch < replay.epochs; epoch++) {
@@ -119,7 +121,10 @@ test.each(datasets)('$name: the replay gives the same losses, logits and metric'
       loss: { name: 'mse', reduction: 'mean_all' },
     }),
   );
-  const logits = createReferenceBackend(linear, setup, { ...train, rows: 0 }, backend.state()).predict(held.inputs, 5);
+  const logits = create(linear, setup, { ...train, targets: held.targets, rows: 0 }, backend.state()).predict(
+    held.inputs,
+    5,
+  );
   expectClose(logits, replay.test_logits_first_5, tolerance, 'logits');
   const metric = metricOf(outputs, held.targets, planned.output_size, replay.loss === 'mse');
   const want = replay.test_metric.accuracy ?? replay.test_metric.r2;

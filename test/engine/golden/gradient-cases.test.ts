@@ -4,6 +4,7 @@ import type { Reduction } from '../../../src/engine/definition.ts';
 import { plan } from '../../../src/engine/plan.ts';
 import { backwardPass } from '../../../src/engine/reference/backward.ts';
 import { expectClose } from '../compare.ts';
+import { compiledEngines } from './engines.ts';
 import {
   dataOf,
   definitionOf,
@@ -58,6 +59,31 @@ describe.each([...golden.cases, ...golden.kink_cases])('$id', (entry) => {
     expectClose(pass.input_gradients, expected.grad_x, tolerance, 'input gradients');
     expect(pass.gradients.length).toBe(flatParameters(entry.weights, entry.biases).length);
   });
+});
+
+const compiledCases = [...golden.cases, ...golden.kink_cases].flatMap((entry) =>
+  compiledEngines.map((engine) => ({ id: entry.id, entry, ...engine })),
+);
+
+test.each(compiledCases)('$id, compiled: outputs, loss and every gradient agree: $engine', ({ entry, create }) => {
+  const { expected } = entry;
+  const planned = plan(definitionOf(entry));
+  const data = dataOf(entry);
+  const setup = { optimizer: 'sgd', arithmetic: 'fused', batch_size: data.rows, seed: 0 } as const;
+  const initial = initialOf(planned, entry);
+  const backend = create(planned, setup, data, initial);
+  expectClose(backend.predict(data.inputs, data.rows), expected.outputs, tolerance, 'outputs');
+  const order = Uint32Array.from({ length: data.rows }, (_, row) => row);
+  // A step of sgd at rate 1 subtracts the gradient itself.
+  const learning_rates = Float64Array.of(1);
+  const { losses } = backend.train({ order, epoch_rows: data.rows, first_step: 1, learning_rates });
+  expectClose(losses, expected.loss, tolerance, 'loss');
+  const { parameters } = backend.state();
+  const gradients = parameters.map((after, i) => initial.parameters[i] - after);
+  // The difference is exact, or rounded as the update was: by half an ulp of the parameter before or after it.
+  const largest = Math.max(...initial.parameters.map(Math.abs), ...parameters.map(Math.abs));
+  const want = flatParameters(expected.grad_weights, expected.grad_biases);
+  expectClose(gradients, want, { scaled: tolerance.scaled, absolute: 2 ** -52 * largest }, 'gradients');
 });
 
 describe.each(golden.cases)('$id', (entry) => {

@@ -6,6 +6,7 @@ import { createReferenceBackend } from '../../../src/engine/reference/backend.ts
 import { backwardPass } from '../../../src/engine/reference/backward.ts';
 import { type ChosenBug, simulatedRules } from '../../../src/engine/reference/bugs.ts';
 import { expectClose } from '../compare.ts';
+import { engines } from './engines.ts';
 import { dataOf, flatParameters, initialOf, type Matrix, readGolden } from './reference-data.ts';
 
 interface Parameters {
@@ -92,10 +93,13 @@ const mean = (values: ArrayLike<number>) => Array.from(values).reduce((sum, valu
 describe.each(nets)('$title', ({ scenario, net }) => {
   const data = dataOfScenario(scenario);
 
-  test.each(['softmax', 'sigmoid'] as const)('fifty epochs with %s follow the correct run', (output) => {
+  const outputs = ['softmax', 'sigmoid'] as const;
+  const runs = outputs.flatMap((output) => engines.map((engine) => ({ output, ...engine })));
+
+  test.each(runs)('fifty epochs with $output follow the correct run: $engine', ({ output, create }) => {
     const want = net.correct[output];
     const planned = plan(definitionOf(net, output));
-    const backend = createReferenceBackend(planned, setup, data, initialOf(planned, net));
+    const backend = create(planned, setup, data, initialOf(planned, net));
     const gradient = flatParameters(want.gradient_of_first_batch.weights, want.gradient_of_first_batch.biases);
     const { pass } = backwardPass(planned, backend.state(), firstBatch(data));
     expectClose(pass.gradients, gradient, { scaled: 1e-12 }, 'gradient of the first batch');

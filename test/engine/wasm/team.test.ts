@@ -127,6 +127,24 @@ describe('a step that several threads carry out gives the bits of one thread', (
     });
   });
 
+  it('with four of them', async () => {
+    const fourth = start();
+    threads.push(fourth);
+    onTestFinished(async () => {
+      threads.pop();
+      await fourth.terminate();
+    });
+    await once(fourth, 'message');
+    for (const precision of ['float32', 'float64'] as const) {
+      const of = {
+        definition: network([7, 65, 33, 3], { batch_norm: true }, precision),
+        setup: { optimizer: 'adam', batch_size: 63, clip_gradients: { max_norm: 0.1 } },
+        rows: 127,
+      } as const;
+      expect(await trainTogether(of, { members: 3 })).toEqual({ threads: 4, shown: trainAlone(of) });
+    }
+  });
+
   it.each([1, 3, 5, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127])(
     'with %d inputs, units, outputs or rows in a batch, the last batch short',
     async (n) => {
