@@ -158,6 +158,43 @@ describe('strict compiled training gives the bits of the reference', () => {
   });
 });
 
+describe('at the ends of the numbers, strict compiled training gives the bits of the reference', () => {
+  it('with dropout at steps that take more than 32 bits to count', () => {
+    const { block, compiled, reference } = prepare({
+      definition: network([5, 12, 3], { more: { dropout: 0.5 } }),
+      setup: { optimizer: 'sgd' },
+    });
+    const late = { ...block, first_step: 3 * 2 ** 32 + 5 };
+    const [fast, plain, early] = [compiled(), reference(), reference()];
+    expect(fast.train(late)).toEqual(plain.train(late));
+    expect(fast.state()).toEqual(plain.state());
+    early.train({ ...block, first_step: 5 });
+    expect(plain.state()).not.toEqual(early.state());
+  });
+
+  it.each([
+    ['overflow', 1e160, 1e-3],
+    ['vanish', 1e-200, 1e-210],
+  ])('where the squares of gradients that are clipped by their norm %s', (_name, scale, max_norm) => {
+    // Without biases, whose gradients would be of the order of 1.
+    const layers = [{ units: 5, activation: 'relu', use_bias: false } as const, { units: 2, use_bias: false }];
+    const { data, block, compiled, reference } = prepare({
+      definition: { input_size: 4, layers, loss: 'mean_absolute_error', precision: 'float64' },
+      setup: { optimizer: 'sgd', clip_gradients: { max_norm, epsilon: 0 } },
+    });
+    for (let i = 0; i < data.inputs.length; i++) data.inputs[i] *= scale;
+    const learning_rates = block.learning_rates.map(() => 0.1 / max_norm);
+    const ends = [compiled(), reference()].map((backend) => {
+      const start = backend.state().parameters;
+      const result = backend.train({ ...block, learning_rates });
+      expect(result.divergence).toBeNull();
+      expect(backend.state().parameters).not.toEqual(start);
+      return { result, state: backend.state() };
+    });
+    expect(ends[0]).toEqual(ends[1]);
+  });
+});
+
 describe('a run that leaves the finite numbers', () => {
   it.each([1e3, 1e12, 1e30])(
     'ends at the step, place and value that the reference names, at a rate of %d',

@@ -45,6 +45,7 @@ function train(program: Sum, lookback: Lookback, blocks: number, rows = 2): numb
     epoch_rows: rows,
     first_step: 1,
     learning_rates: new Float64Array(rows),
+    control: Int32Array.of(0),
   };
   return Array.from({ length: blocks }, (_, number) => {
     const before = program.value;
@@ -91,6 +92,16 @@ describe('the way back', () => {
     const program = new Sum(abandons);
     train(program, new Lookback(program, 1), 5, rows);
     expect(program.saves).toBe(5);
+  });
+
+  it('does them without other threads and without a look at who asks for a stop: nobody may lose them again', () => {
+    const program = new Sum(false);
+    const lookback = new Lookback(program, 1);
+    train(program, lookback, 3);
+    const ranges: StepRange[] = [];
+    program.run = (range) => ranges.push(range);
+    lookback.goBack();
+    expect(ranges.map(({ alone, block }) => [alone, block.control])).toEqual(Array(3).fill([true, undefined]));
   });
 
   it('starts anew when the state was changed from outside', () => {
