@@ -324,8 +324,9 @@ describe('the strategies', () => {
 });
 
 describe('control', () => {
-  it('ends a block after the step under way', () => {
-    const { block, compiled } = prepare({ definition: network([3, 4, 2]), setup: { optimizer: 'sgd' } });
+  it.each([Infinity, 0])('ends a block after the step under way, unrolled after %d steps', (tiny_after_steps) => {
+    const options = { tiny_after_steps };
+    const { block, compiled } = prepare({ definition: network([3, 4, 2]), setup: { optimizer: 'sgd' }, options });
     const result = compiled().train({ ...block, control: Int32Array.of(1) });
     expect(result.steps_done).toBe(1);
     expect(result.losses).toHaveLength(1);
