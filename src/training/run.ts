@@ -292,49 +292,43 @@ export class Run {
     return Math.min(fitting, toCheckpoint, epochs - this.#epoch, decided);
   }
 
-  /** Takes the steps of a block into account, epoch by epoch. */
+  /** Takes the steps of a block into account, epoch by epoch. Tiny networks end a million epochs a second. */
   #count({ losses, steps_done }: BlockResult, rates: Float64Array, notes: RunNote[]): EpochPoints {
     const { steps_per_epoch, rows } = this.#batches;
+    const { batch_size } = this.#request;
+    const lastRows = this.#batches.batchRows(steps_per_epoch - 1);
     const ending = Math.floor((this.#stepInEpoch + steps_done) / steps_per_epoch);
     const columns = new EpochColumns(this.#epoch + 1, ending);
     this.#warnings?.seeLosses(losses.subarray(0, steps_done), steps_per_epoch);
-    for (let from = 0; from < steps_done; ) {
-      const to = Math.min(from + steps_per_epoch - this.#stepInEpoch, steps_done);
-      this.#sumLosses(losses, from, to);
-      from = to;
-      if (this.#stepInEpoch < steps_per_epoch) break;
-      const loss = this.#epochLossSum / rows;
-      this.#epoch += 1;
+    let sum = this.#epochLossSum;
+    let from = 0;
+    for (let left = ending; left > 0; left--) {
+      const last = from + steps_per_epoch - this.#stepInEpoch - 1;
+      const loss = (sumLosses(losses, from, last, batch_size, sum) + losses[last] * lastRows) / rows;
+      sum = 0;
+      this.#step += last + 1 - from;
       this.#stepInEpoch = 0;
-      this.#epochLossSum = 0;
-      columns.add(this.#step, loss, rates[to - 1], this.#finishEpoch(loss, rates[to - 1], notes));
+      this.#epoch += 1;
+      from = last + 1;
+      const measured = this.#looksAtEpochs ? this.#finishEpoch(loss, rates[last], notes) : null;
+      if (!this.#looksAtEpochs) this.#passEpoch(loss, notes);
+      columns.add(this.#step, loss, rates[last], measured);
     }
+    this.#epochLossSum = sumLosses(losses, from, steps_done, batch_size, sum);
+    this.#step += steps_done - from;
+    this.#stepInEpoch += steps_done - from;
     return columns.points();
   }
 
-  #sumLosses(losses: FloatArray, from: number, to: number): void {
-    const { batch_size } = this.#request;
-    const last = this.#batches.steps_per_epoch - 1;
-    const lastRows = this.#batches.batchRows(last);
-    let sum = this.#epochLossSum;
-    let step = this.#stepInEpoch;
-    for (let i = from; i < to; i++, step++) {
-      sum += losses[i] * (step < last ? batch_size : lastRows);
-    }
-    this.#epochLossSum = sum;
-    this.#stepInEpoch = step;
-    this.#step += to - from;
+  /** The end of an epoch that nothing is decided at. Small enough for V8 to inline: a call would box the loss. */
+  #passEpoch(loss: number, notes: RunNote[]): void {
+    this.#warn(loss, undefined, notes);
+    this.#monitor.observe(loss, this.#epoch, this.#step);
+    if (this.#epoch === this.#request.epochs) this.#end = { stop_reason: 'completed' };
   }
 
   /** Measures and decides; returns what was measured. */
-  #finishEpoch(loss: number, rate: number, notes: RunNote[]): Record<string, number> | null {
-    if (!this.#looksAtEpochs) {
-      // Up to a million epochs a second: nothing that could be spared.
-      this.#warn(loss, undefined, notes);
-      this.#monitor.observe(loss, this.#epoch, this.#step);
-      if (this.#epoch === this.#request.epochs) this.#end = { stop_reason: 'completed' };
-      return null;
-    }
+  #finishEpoch(loss: number, rate: number, notes: RunNote[]): Record<string, number> {
     const measured = this.#measure();
     const values: Readonly<Record<string, number>> = { loss, learning_rate: rate, ...measured };
     this.#warn(loss, measured.validation_loss, notes);
@@ -350,7 +344,8 @@ export class Run {
   }
 
   #warn(loss: number, validation: number | undefined, notes: RunNote[]): void {
-    const told = this.#warnings?.seeEpoch(this.#epoch, this.#step, loss, validation) ?? [];
+    if (this.#warnings === null) return;
+    const told = this.#warnings.seeEpoch(this.#epoch, this.#step, loss, validation);
     if (told.length > 0) notes.push(...told);
   }
 
@@ -403,6 +398,13 @@ interface Block {
   readonly order: Uint32Array;
   readonly epochRows: number;
   readonly steps: number;
+}
+
+/** start + Σ loss · rows, step by step. */
+function sumLosses(losses: FloatArray, from: number, to: number, rows: number, start: number): number {
+  let sum = start;
+  for (let i = from; i < to; i++) sum += losses[i] * rows;
+  return sum;
 }
 
 /** The loss of the step that diverged; NaN where it was not reached. */

@@ -113,10 +113,14 @@ export class WarningWatch {
     this.#state.initial = { sum, steps };
   }
 
-  /** The end of an epoch. A tiny network ends a million epochs a second, so that mostly nothing may happen here. */
+  /** The end of an epoch. A tiny network ends a million epochs a second: mostly nothing happens, in code that V8 inlines. */
   seeEpoch(epoch: number, step: number, loss: number, validation: number | undefined): readonly WarningNote[] {
+    if (this.#state.looked_at_loss && validation === undefined) return nothing;
+    return this.#lookAtEpoch(epoch, step, loss, validation);
+  }
+
+  #lookAtEpoch(epoch: number, step: number, loss: number, validation: number | undefined): readonly WarningNote[] {
     const state = this.#state;
-    if (state.looked_at_loss && validation === undefined) return nothing;
     if (state.lowest_loss === null || loss < state.lowest_loss) state.lowest_loss = loss;
     const isLook = !state.looked_at_loss && epoch >= firstLook.epoch && step >= firstLook.step;
     state.looked_at_loss ||= isLook;

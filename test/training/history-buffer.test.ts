@@ -44,3 +44,15 @@ test('what was handed out does not change any more', () => {
   steps.steps.losses[0] = 5;
   expect(losses[0]).toBe(1);
 });
+
+test('the memory of what was added is given back when it has been handed out', () => {
+  const buffer = new HistoryBuffer();
+  const { steps, epochs, ...rest } = block(1, [1, 2], [0.1, 0.2]);
+  const series = { loss: Float64Array.of(1.5) };
+  const added = { ...rest, steps, epochs: { ...epochs, steps: Float64Array.of(2), series } };
+  buffer.add(added);
+  const drained = buffer.drain();
+  expect([...drained.epochs.series.loss]).toEqual([1.5]);
+  const arrays = [steps.losses, steps.learning_rates, added.epochs.steps, series.loss];
+  expect(arrays.map(({ length }) => length)).toEqual([0, 0, 0, 0]);
+});
