@@ -26,6 +26,8 @@ export type ThreadMessage =
       readonly held: number;
     });
 
+export type End = Exclude<ThreadMessage, { readonly kind: 'part' }>;
+
 /** Keeps one part; they come in order. */
 export type StorePart = (number: number, part: Uint8Array<ArrayBuffer>) => Promise<void>;
 
@@ -39,15 +41,17 @@ export interface Readers {
   close(): Promise<void>;
 }
 
-/** An idle thread collects no garbage: after large data it is worth less than its memory. */
 const maxHeld = 24 * 2 ** 20;
+
+/** An idle thread collects no garbage: after large data it is worth less than its memory, and is ended. */
+export const isLarge = ({ held }: End): boolean => held > maxHeld;
 
 /** @param atOnce threads at most; each is started when it is first needed and kept, idle ones do not hold the process */
 export function openReaders(atOnce: number): Readers {
   const idle: Worker[] = [];
-  const rest = async (thread: Worker, held: number) => {
-    if (held <= maxHeld) idle.push(thread);
-    else await thread.terminate();
+  const rest = async (thread: Worker, end: End) => {
+    if (isLarge(end)) await thread.terminate();
+    else idle.push(thread);
   };
   const all = new Set<Worker>();
   const waiting: (() => void)[] = [];
@@ -61,7 +65,7 @@ export function openReaders(atOnce: number): Readers {
       try {
         const end = await readIn(thread, { work, finish, stored: new SharedArrayBuffer(4) }, store);
         // After a refusal the thread is as good as new.
-        await rest(thread, end.held);
+        await rest(thread, end);
         if (end.kind === 'done') return end.profile;
         throw new DatasetError(end.problems);
       } catch (error) {
@@ -87,8 +91,6 @@ function startThread(all: Set<Worker>): Worker {
   thread.on('exit', () => all.delete(thread));
   return thread;
 }
-
-type End = Exclude<ThreadMessage, { readonly kind: 'part' }>;
 
 async function readIn(thread: Worker, task: ReadingTask, store: StorePart): Promise<End> {
   const { promise, resolve, reject } = Promise.withResolvers<End>();

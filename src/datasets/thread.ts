@@ -1,12 +1,13 @@
 /** The thread that reads uploads (or draws toy data sets) one after the other and hands their stored form to the main thread. */
 import { getHeapStatistics } from 'node:v8';
 import { parentPort } from 'node:worker_threads';
+import { collectGarbage } from '../training/memory.ts';
 import { lowerPriority } from '../training/priority.ts';
 import { finishDataset } from './finish.ts';
 import { generateTable } from './generate.ts';
 import { DatasetError, Problems } from './problems.ts';
 import { readTables } from './read.ts';
-import type { ReadingTask, ThreadMessage } from './reading.ts';
+import { type End, isLarge, type ReadingTask, type ThreadMessage } from './reading.ts';
 
 /** Reading yields to the API, and goes before training. */
 const niceness = 5;
@@ -14,7 +15,7 @@ const niceness = 5;
 const maxWaiting = 4;
 const send = (message: ThreadMessage, transfer: ArrayBuffer[] = []) => parentPort?.postMessage(message, transfer);
 
-function run({ work, finish, stored }: ReadingTask): ThreadMessage {
+function run({ work, finish, stored }: ReadingTask): End {
   const problems = new Problems();
   const tables = 'path' in work ? readTables(work.path, work.options, problems) : [generateTable(work)];
   const storedParts = new Int32Array(stored);
@@ -40,7 +41,10 @@ function held(): number {
 lowerPriority(niceness);
 parentPort?.on('message', (task: ReadingTask) => {
   try {
-    send(run(task));
+    const end = run(task);
+    // What is left when the thread ends stays with the process for some seconds.
+    if (isLarge(end)) collectGarbage();
+    send(end);
   } catch (error) {
     // Anything else is a fault of ours: it ends the thread, and the task with it.
     if (!(error instanceof DatasetError)) throw error;

@@ -13,7 +13,7 @@ export interface Machine extends RevectorizerProbe {
  * `--experimental-wasm-revectorize`: joins pairs of 128-bit vectors into 256-bit ones (x64, V8 13.1 and later). It is
  * taken back where the probe does not see both the same bits and a clear gain.
  *
- * `--max-semi-space-size`: in MiB, of threads that are started from now on. Training makes little garbage.
+ * `--max-semi-space-size`: in MiB, of threads that are started from now on: neither training nor reading gains by more.
  */
 export function prepareMachine(): Machine {
   setFlagsFromString('--no-liftoff');

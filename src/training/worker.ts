@@ -5,7 +5,7 @@ import { disband, type TeamCells, type TeamWork } from '../engine/wasm/team-cell
 import { serveTeam } from '../engine/wasm/team-member.ts';
 import { codedError } from './coded-error.ts';
 import { Inference } from './inference.ts';
-import { collectGarbage, isWorthCollecting } from './memory.ts';
+import { collectGarbage, isLarge, sizeOf } from './memory.ts';
 import { lowerPriority } from './priority.ts';
 import type { FromWorker, RunEnd, ToWorker, WorkerOptions } from './protocol.ts';
 import type { CreateBackend } from './run.ts';
@@ -61,9 +61,13 @@ port.on('message', (message: ToWorker) => {
   if (message.type === 'run') {
     send({ type: 'ended', end: carryOut(message) });
     // When nothing here refers to the run any more, not even the message.
-    if (isWorthCollecting(message.request)) setImmediate(collectGarbage);
+    if (isLarge(sizeOf(message.request))) setImmediate(collectGarbage);
   }
-  if (message.type === 'help') send(help(message));
+  if (message.type === 'help') {
+    send(help(message));
+    // Shared memory is freed when the last thread has let go of it.
+    if (isLarge(message.work.memory.buffer.byteLength)) setImmediate(collectGarbage);
+  }
   if (message.type === 'learn_model') inference.learn(message.model, message.learned);
   if (message.type === 'forget_model') inference.forget(message.model);
   if (message.type === 'question') {
@@ -76,5 +80,5 @@ port.on('message', (message: ToWorker) => {
 
 lowerPriority(options.niceness);
 send({ type: 'online' });
-// What starting has left.
-setImmediate(collectGarbage);
+// What starting has left, when whoever has waited for the thread has been served.
+setTimeout(collectGarbage, 500).unref();

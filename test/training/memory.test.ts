@@ -1,15 +1,15 @@
 import { describe, expect, test, vi } from 'vitest';
-import { collectGarbage, isWorthCollecting } from '../../src/training/memory.ts';
+import { collectGarbage, isLarge, sizeOf } from '../../src/training/memory.ts';
 import { smallRequest } from './fixtures/requests.ts';
 
 describe('the memory of a run that is over', () => {
   test('is worth a collection when the network or its data are large', () => {
     const small = smallRequest();
-    expect(isWorthCollecting(small)).toBe(false);
+    expect(isLarge(sizeOf(small))).toBe(false);
     const layers = [{ units: 1024 }, { units: 1024 }];
-    expect(isWorthCollecting({ ...small, network: { ...small.network, layers } })).toBe(true);
+    expect(isLarge(sizeOf({ ...small, network: { ...small.network, layers } }))).toBe(true);
     const inputs = new Float32Array(2 ** 21);
-    expect(isWorthCollecting({ ...small, data: { ...small.data, inputs } })).toBe(true);
+    expect(isLarge(sizeOf({ ...small, data: { ...small.data, inputs } }))).toBe(true);
   });
 
   test('is collected where the process lets it be, and left to Node elsewhere', () => {

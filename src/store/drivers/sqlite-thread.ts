@@ -45,3 +45,6 @@ parentPort?.on('message', ({ id, database, task }: ToWriter) => {
   }
   parentPort?.postMessage({ id, answer } satisfies FromWriter);
 });
+
+// What starting has left, when whoever has waited for the thread has been served.
+setTimeout(() => globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' }), 500).unref();
