@@ -67,8 +67,8 @@ async function prepare(base: string, workload: Workload): Promise<Train> {
   };
 }
 
-/** Megabytes of memory that the process has held at most since it was started, or since the last `forgetPeak`. */
-function peakMegabytes({ process: { pid } }: OwnServer): number | null {
+/** MiB of memory that the process has held at most since it was started, or since the last `forgetPeak`. */
+function peakMebibytes({ process: { pid } }: OwnServer): number | null {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8');
     return Math.round(Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) / 1024);
@@ -97,12 +97,12 @@ class Measured {
   private constructor(server: OwnServer, train: Train) {
     this.#server = server;
     this.#train = train;
-    this.#uploadPeak = peakMegabytes(server);
+    this.#uploadPeak = peakMebibytes(server);
     forgetPeak(server);
   }
 
   get #note(): string {
-    return `peak memory ${peakMegabytes(this.#server)} MB training, ${this.#uploadPeak} MB before, with the upload`;
+    return `peak memory ${peakMebibytes(this.#server)} MiB training, ${this.#uploadPeak} MiB before, with the upload`;
   }
 
   async answer(seconds: number): Promise<Answer> {

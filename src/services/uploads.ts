@@ -75,8 +75,8 @@ async function openFor(body: Readable, path: string, flags: 'wx' | 'wx+', files:
 }
 
 /**
- * Gives every piece of a body to `take`, which writes it to a file; its memory is given back then. What is left after an error is thrown away, or the
- * connection would be stuck with it.
+ * Gives every piece of a body to `take`, which writes it to a file; its memory is given back then. What is left after an
+ * error is thrown away, or the connection would be stuck with it.
  */
 async function receiveBody(
   body: Readable,
