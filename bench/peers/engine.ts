@@ -34,6 +34,12 @@ const team = {
   },
 };
 
+/** Row numbers and learning rates of so many steps; they stay the same from one spell of as many steps to the next. */
+function workOf(count: number, batch: number, rows: number) {
+  const order = Uint32Array.from({ length: count * batch }, (_, i) => i % rows);
+  return { order, epoch_rows: rows, learning_rates: new Float64Array(count).fill(LEARNING_RATE) };
+}
+
 function prepare(workload: Workload) {
   const { sizes, hidden, output, loss, optimizer, batch } = workload;
   const { rows, inputs, targets } = dataOf(workload);
@@ -53,14 +59,11 @@ function prepare(workload: Workload) {
       for (let i = 0; i < count; i++) backend.predict(batchInputs, batch);
     };
   }
-  const epoch = Uint32Array.from({ length: rows }, (_, i) => i);
   let step = 1;
+  let work = workOf(0, batch, rows);
   return (count: number) => {
-    const order = new Uint32Array(count * batch);
-    for (let start = 0; start < order.length; start += rows)
-      order.set(epoch.subarray(0, Math.min(rows, order.length - start)), start);
-    const learning_rates = new Float64Array(count).fill(LEARNING_RATE);
-    const { divergence } = backend.train({ order, epoch_rows: rows, first_step: step, learning_rates });
+    if (work.learning_rates.length !== count) work = workOf(count, batch, rows);
+    const { divergence } = backend.train({ ...work, first_step: step });
     if (divergence !== null) throw new Error(`diverged at step ${divergence.step}`);
     step += count;
     together = backend.threads;
