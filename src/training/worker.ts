@@ -1,11 +1,12 @@
 /** Entry of a worker thread: takes one request after the other. */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { createBackend } from '../engine/backends.ts';
+import { collectGarbage } from '../engine/free.ts';
 import { disband, type TeamCells, type TeamWork } from '../engine/wasm/team-cells.ts';
 import { serveTeam } from '../engine/wasm/team-member.ts';
 import { codedError } from './coded-error.ts';
 import { Inference } from './inference.ts';
-import { collectGarbage, isLarge, sizeOf } from './memory.ts';
+import { isLarge, sizeOf } from './memory.ts';
 import { lowerPriority } from './priority.ts';
 import type { FromWorker, RunEnd, ToWorker, WorkerOptions } from './protocol.ts';
 import type { CreateBackend } from './run.ts';
