@@ -3,6 +3,7 @@ import type { PlannedLayer } from '../backend.ts';
 import { biasOptions, type Optimizer } from '../optimizers.ts';
 import type { Resolved } from '../options.ts';
 import type { Index } from './assembler.ts';
+import { emitAlong, emitElementwise } from './elementwise.ts';
 import type { Expression, Sink } from './expression.ts';
 import { activationTraits, inPairs, tileAddress } from './forward.ts';
 import {
@@ -22,7 +23,7 @@ import {
 import type { Lanes } from './lanes.ts';
 import type { LayerLayout, NetworkLayout, Rows } from './layout.ts';
 import { gradientFactors } from './packing.ts';
-import { emitAlong, emitElementwise, emitPanels, emitProduct } from './product.ts';
+import { emitPanels, emitProduct } from './product.ts';
 import { scalarNames, scalarOffset } from './scalars.ts';
 
 /** dLoss/da·mask·f'(y) for one vector; `element` addresses a row of one common stride. */

@@ -2,6 +2,7 @@
 import type { ElementwiseActivation } from '../activations.ts';
 import type { Resolved } from '../options.ts';
 import { FunctionBuilder, type Index } from './assembler.ts';
+import { emitElementwise, sideBySide } from './elementwise.ts';
 import type { Expression, Sink } from './expression.ts';
 import {
   addRowsKernel,
@@ -16,7 +17,7 @@ import {
 } from './kernel.ts';
 import { Lanes } from './lanes.ts';
 import type { LayerLayout, Rows } from './layout.ts';
-import { emitElementwise, emitProduct, sideBySide, type TileRow } from './product.ts';
+import { emitProduct, type TileRow } from './product.ts';
 
 /** Activations of at most this many instructions are computed in the epilogue of the product. */
 const EPILOGUE_COST = 8;

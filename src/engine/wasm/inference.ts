@@ -4,13 +4,13 @@
  * of the rows of a batch from `part·piece` on, so threads need not wait for each other before all rows are done.
  */
 import type { FunctionBuilder, Index } from './assembler.ts';
+import { emitAlong } from './elementwise.ts';
 import type { Expression } from './expression.ts';
 import { copyExactly, copyRow } from './gather.ts';
 import type { KernelContext, KernelFunction } from './kernel.ts';
 import { Lanes } from './lanes.ts';
 import { CACHE_LINE, type Rows } from './layout.ts';
 import { emitPhases } from './phases.ts';
-import { emitAlong } from './product.ts';
 
 /** The kernels of a pass in inference mode, all of rows, and the one that makes losses of what it leaves. */
 export interface InferenceKernels {

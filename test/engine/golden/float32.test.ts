@@ -9,19 +9,12 @@ import {
   definitionOf,
   flatParameters,
   type GoldenNetwork,
+  type GradientTruth,
   initialOf,
-  type Matrix,
   readGolden,
 } from './reference-data.ts';
 
-interface GradientCase extends GoldenNetwork {
-  readonly expected: {
-    readonly loss: number;
-    readonly outputs: Matrix;
-    readonly grad_weights: readonly Matrix[];
-    readonly grad_biases: Matrix;
-  };
-}
+type GradientCase = GoldenNetwork & { readonly expected: GradientTruth };
 
 const { cases } = readGolden<{ cases: readonly GradientCase[] }>('2-gradient-cases.json');
 

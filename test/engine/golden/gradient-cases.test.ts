@@ -10,6 +10,7 @@ import {
   definitionOf,
   flatParameters,
   type GoldenNetwork,
+  type GradientTruth,
   initialOf,
   type Matrix,
   readGolden,
@@ -17,14 +18,10 @@ import {
 } from './reference-data.ts';
 
 interface GradientCase extends GoldenNetwork {
-  readonly expected: {
-    readonly loss: number;
+  readonly expected: GradientTruth & {
     readonly loss_by_reduction?: Readonly<Record<string, number>>;
     readonly per_sample_loss_sum_over_outputs?: readonly number[];
-    readonly outputs: Matrix;
     readonly pre_activations?: readonly Matrix[];
-    readonly grad_weights: readonly Matrix[];
-    readonly grad_biases: Matrix;
     readonly grad_x: Matrix;
     readonly grad_global_norm?: number;
   };

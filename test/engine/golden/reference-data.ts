@@ -36,6 +36,14 @@ export interface GoldenNetwork {
   readonly biases: Matrix;
 }
 
+/** What a gradient case says of its network. */
+export interface GradientTruth {
+  readonly loss: number;
+  readonly outputs: Matrix;
+  readonly grad_weights: readonly Matrix[];
+  readonly grad_biases: Matrix;
+}
+
 export interface GoldenClip {
   readonly name: string;
   readonly max_norm?: number;
