@@ -1,12 +1,13 @@
 /**
- * What it costs that a job is watched. Trains the benchmarks' workloads in turns, in one process and on one thread: bare (the
- * engine alone, over the same rows in blocks of the same length, its losses thrown away), as a worker trains a job with
- * `"statistics": false` (losses of every step and epoch, the best one, progress, checkpoints), and as it does with every
- * default in force (statistics of the layers and early warnings besides). Within a job the engine's own time is that in which
- * it is made, draws the order of the rows and trains; what the rest takes more than in a bare run is the cost, in processor time: both
- * belong to the same run, so that what else happens on the machine hardly moves their ratio. What it does to the engine itself (cold caches,
- * shorter blocks) is in the last column: engine time of a watched job by that of a bare run, which noise does move. Medians over
- * rounds; exits with 1 when the cost of all is over the limit.
+ * What it costs that a job is watched. Trains the benchmarks' workloads in turns, in one process and on one thread:
+ * bare (the engine alone, over the same rows in blocks of the same length, its losses thrown away), as a worker trains
+ * a job with `"statistics": false` (losses of every step and epoch, the best one, progress, checkpoints), and as it
+ * does with every default in force (statistics of the layers and early warnings besides). Within a job the engine's
+ * own time is that in which it is made, draws the order of the rows and trains; what the rest takes more than in a
+ * bare run is the cost, in processor time: both belong to the same run, so that what else happens on the machine
+ * hardly moves their ratio. What it does to the engine itself (cold caches, shorter blocks) is in the last column:
+ * engine time of a watched job by that of a bare run, which noise does move. Medians over rounds; exits with 1 when
+ * the cost of all is over the limit.
  *
  *     node scripts/diagnosis-cost-proof.ts [seconds of training per run] [rounds] [workload …]
  */
