@@ -1,6 +1,6 @@
 /**
  * A thread that answers questions about trained models while every other thread may be training. Little of it happens
- * on the main thread: compiling a network takes up to 150 ms when the machine is cold, and a client's rows any time. What
+ * on the main thread: compiling a network takes up to 100 ms when the machine is cold, and a client's rows any time. What
  * has been compiled here can answer a few rows of a small model there; see near-models.ts.
  */
 import type { CompiledCode } from '../engine/wasm/modules.ts';

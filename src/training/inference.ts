@@ -26,7 +26,10 @@ export function readyModel(
   code: CompiledCode | null = null,
 ): ReadyModel {
   if (code !== null) keepCode(code);
-  return { model, backend: createBackend(plan(network), noTraining, noData, model, compiler).backend };
+  return {
+    model,
+    backend: createBackend(plan(network), noTraining, noData, model, { ...compiler, trains: false }).backend,
+  };
 }
 
 /** The models that a thread has been given, each compiled when it is first asked about. */

@@ -20,8 +20,10 @@ const PAGE = 65536;
 /** Vectors may be read past the last number of the data. */
 const SLACK = 64;
 
-/** How large steps are carried out. */
+/** Whether there are steps, and how large ones are carried out. */
 export interface StepOptions {
+  /** False for a network that is only going to predict, which is compiled sooner; default: true. */
+  readonly trains?: boolean | undefined;
   /** Lets other threads help with large steps; absent: one thread does everything. */
   readonly team?: TeamOptions | undefined;
   /** Floating-point operations of a step after which it can be abandoned half way; see `Stages`. */
@@ -33,7 +35,7 @@ export function tilesOptions(
   setup: TrainingSetup,
   data: Data,
   tile: Tile,
-  { team, piece_operations = PIECE_OPERATIONS }: StepOptions = {},
+  { trains = true, team, piece_operations = PIECE_OPERATIONS }: StepOptions = {},
 ): TilesOptions {
   const clip = setup.clip_gradients;
   const batch = Math.max(1, Math.min(setup.batch_size, data.rows));
@@ -55,6 +57,7 @@ export function tilesOptions(
     weighted: data.weights !== undefined,
     phased: threads > 1 || piecesOf(plan, batch, piece_operations) > 1,
     threads,
+    trains,
   };
 }
 
@@ -163,6 +166,7 @@ export class TilesProgram implements Program {
 
   /** @throws {MemberLost} */
   run({ block, batches, first, end, alone = false }: StepRange, losses: FloatArray): number {
+    if (!this.#options.trains) throw new TypeError('the network has been compiled without its training');
     const { loss: lossAt } = this.#places;
     for (let index = first; index < end; index++) {
       this.#prepareStep(batches, index, block.first_step + index, block.learning_rates[index]);

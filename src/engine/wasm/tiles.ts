@@ -38,21 +38,23 @@ export interface TilesOptions {
   readonly phased: boolean;
   /** How many threads may carry them out together; where more than one, the memory is shared. */
   readonly threads: number;
+  /** Whether the step is there at all: a network that only predicts is compiled sooner. */
+  readonly trains: boolean;
 }
 
-/** The functions of the module; most take the number of rows. */
+/** The functions of the module; most take the number of rows. Without training only the first three are there. */
 export interface TilesExports {
-  /** Gather, forward, loss, backward; and the update, unless gradients are clipped by their norm. */
-  readonly step: (rows: number) => void;
-  /** Σg², and the update from stored gradients; only when gradients are clipped by their norm. */
-  readonly squares?: (rows: number) => void;
-  readonly update?: (rows: number) => void;
   /** `chunkOutputs` of rows whose inputs lie in `chunkInputs`, in inference mode. Takes the first row, the end, a thread's number. */
   readonly infer: (first: number, end: number, part: number) => void;
   /** Likewise `chunkLosses`, of rows whose targets lie in `chunkOutputs`. */
   readonly evaluate: (first: number, end: number, part: number) => void;
   /** Refreshes what is derived from the parameters, after they were set from outside. */
   readonly refresh: (rows: number) => void;
+  /** Gather, forward, loss, backward; and the update, unless gradients are clipped by their norm. */
+  readonly step: (rows: number) => void;
+  /** Σg², and the update from stored gradients; only when gradients are clipped by their norm. */
+  readonly squares?: (rows: number) => void;
+  readonly update?: (rows: number) => void;
   readonly check: (rows: number) => void;
 }
 
@@ -84,11 +86,31 @@ export function emitTiles(options: TilesOptions, layout: NetworkLayout): Uint8Ar
     ...(options.threads > 1 ? { shared: true, maximum: LARGEST_MEMORY } : {}),
   });
   const context: KernelContext = { module, layout, mode: options.mode };
-  const { rule } = options;
-  const transposes = layout.layers.map((current) => transposeKernel(context, current));
-  const { training, inference, single } = forward(context);
+  const { training, inference, single } = forward(context, options.trains);
   const output = outputKernel(context);
-  const outward = [gatherKernel(context), ...training, output, penaltyKernel(context)];
+  // The copies of the weights are for the way back.
+  const transposes = options.trains ? layout.layers.map((current) => transposeKernel(context, current)) : [];
+  sequence(context, 'refresh', transposes);
+  if (options.trains) emitTraining(context, options, { forward: training, output, transposes });
+  emitInference(context, { forward: inference, single, output }, options.threads > 1);
+  return module.encode();
+}
+
+/** What a step has in common with prediction and with `refresh`. */
+interface SharedKernels {
+  readonly forward: readonly (KernelFunction | null)[];
+  readonly output: KernelFunction;
+  readonly transposes: readonly (KernelFunction | null)[];
+}
+
+/** Adds `step`, `check` and what clipping by the norm needs. */
+function emitTraining(
+  context: KernelContext,
+  { rule, phased }: TilesOptions,
+  { forward, output, transposes }: SharedKernels,
+): void {
+  const { layout } = context;
+  const outward = [gatherKernel(context), ...forward, output, penaltyKernel(context)];
   const loss = lossKernel(context);
   const inward = backward(context, rule);
   const clipsNorm = rule.clip.kind === 'norm';
@@ -99,17 +121,14 @@ export function emitTiles(options: TilesOptions, layout: NetworkLayout): Uint8Ar
   });
   sequence(context, 'step', [...outward, loss, ...updates.flat()]);
   const [deltas, gradients] = [inward.flatMap((layer) => layer.deltas), inward.flatMap((layer) => layer.gradients)];
-  if (options.phased) emitPhases(context, 'step', [...outward, ...deltas, loss, ...gradients, ...end]);
+  if (phased) emitPhases(context, 'step', [...outward, ...deltas, loss, ...gradients, ...end]);
   if (clipsNorm) {
     squaresKernel(context, 'squares');
     const update = [updateKernel(context, rule), ...transposes];
     sequence(context, 'update', update);
-    if (options.phased) emitPhases(context, 'update', update);
+    if (phased) emitPhases(context, 'update', update);
   }
-  emitInference(context, { forward: inference, single, output }, options.threads > 1);
-  sequence(context, 'refresh', transposes);
   checkKernel(context, 'check');
-  return module.encode();
 }
 
 /** Kernels of columns, of which each share is carried out by one after the other before the next share is. */
@@ -157,11 +176,11 @@ interface ForwardKernels {
   readonly single: readonly (KernelFunction | null)[];
 }
 
-function forward(context: KernelContext): ForwardKernels {
+function forward(context: KernelContext, trains: boolean): ForwardKernels {
   const { layers, inputs, given } = context.layout;
   const kernels = layers.map((current, index) => {
     const below = index === 0 ? { training: inputs, inference: given } : sameRows(layers[index - 1].outputs);
-    return forwardLayer(context, below, current, index === layers.length - 1);
+    return forwardLayer(context, below, current, { last: index === layers.length - 1, trains });
   });
   return {
     training: kernels.flatMap(({ training }) => training),
@@ -176,14 +195,20 @@ type Below = Readonly<Record<'training' | 'inference', Rows>>;
 const sameRows = (rows: Rows): Below => ({ training: rows, inference: rows });
 
 /** In training the last layer stops before its activation, which belongs to the loss; dropout is for training alone. */
-function forwardLayer(context: KernelContext, below: Below, current: LayerLayout, last: boolean): ForwardKernels {
+function forwardLayer(
+  context: KernelContext,
+  below: Below,
+  current: LayerLayout,
+  { last, trains }: Readonly<Record<'last' | 'trains', boolean>>,
+): ForwardKernels {
   const { activation, normalization } = current.layer;
   const { entry } = activation;
   const traits = activationTraits(current.layer, context);
-  const turn = turnInputsKernel(context, below.training, current);
+  const forTraining = <T>(emit: () => T) => (trains ? emit() : null);
+  const turn = forTraining(() => turnInputsKernel(context, below.training, current));
   const passes = (kernel: (rows: Rows, emit?: typeof emitProduct) => KernelFunction) => {
-    const training = kernel(below.training);
-    const inference = below.inference === below.training ? training : kernel(below.inference);
+    const inference = kernel(below.inference);
+    const training = below.inference === below.training ? inference : forTraining(() => kernel(below.training));
     // Who trains on larger batches does not ask for single rows.
     const single = context.layout.batch === 1 ? kernel(below.inference, emitRowProduct) : inference;
     return { training, inference, single };
@@ -196,17 +221,18 @@ function forwardLayer(context: KernelContext, below: Below, current: LayerLayout
     return { training: [turn, fused.training], inference: [fused.inference], single: [fused.single] };
   }
   const product = passes((rows, emit) => forwardKernel(context, rows, current, null, current.outputs, true, emit));
-  const normalize = normalizeKernel(context, current, true);
+  const inferred = normalizeKernel(context, current, false);
+  const normalize =
+    normalization?.kind === 'batch_norm' ? forTraining(() => normalizeKernel(context, current, true)) : inferred;
   const activate = activationKernel(context, current, false);
   const drops = current.mask !== null && !last;
-  const inferred = normalization?.kind === 'batch_norm' ? normalizeKernel(context, current, false) : normalize;
   return {
     training: [
       turn,
-      drops ? maskKernel(context, current) : null,
+      drops ? forTraining(() => maskKernel(context, current)) : null,
       product.training,
       normalize,
-      drops ? activationKernel(context, current, true) : last ? null : activate,
+      drops ? forTraining(() => activationKernel(context, current, true)) : last ? null : activate,
     ],
     inference: [product.inference, inferred, activate],
     single: [product.single, inferred, activate],

@@ -12,12 +12,12 @@ const THREADS = 3;
 const GUARD = 0x3e;
 
 /** A compiled network in a memory full of guard bytes, all of them small positive numbers. */
-function guarded(definition: NetworkDefinition) {
+function guarded(definition: NetworkDefinition, trains = true) {
   const plan = planOf(definition);
   const setup: TrainingSetup = { arithmetic: 'fused', batch_size: 8, seed: 1, optimizer: 'sgd' };
   const data: Data = { rows: 8, inputs: new Float32Array(0), targets: new Float32Array(0) };
   const team = { members: THREADS - 1, least_operations: 0, offer: () => {} };
-  const options = tilesOptions(plan, setup, data, chooseTile(setup, {}), { team });
+  const options = tilesOptions(plan, setup, data, chooseTile(setup, {}), { team, trains });
   const layout = tilesLayout(options);
   const pages = Math.ceil(layout.end / 65536);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
@@ -117,5 +117,34 @@ describe('what one of several threads predicts or evaluates', () => {
         expect(Buffer.compare(bytes, untouched), `${name} ${rows} rows`).toBe(0);
       }
     }
+  });
+});
+
+describe('a network that is compiled to predict only', () => {
+  const layers = {
+    'plain layers': {},
+    'batch normalization and dropout': { batch_norm: true, dropout: 0.5 },
+    'layer normalization': { layer_norm: true, activation: 'tanh' },
+    'an activation row by row': { activation: 'softmax' },
+  } as const;
+
+  it.each(Object.entries(layers))('has the outputs and the loss of one that trains: %s', (_name, layer) => {
+    for (const rows of [1, 7, 300]) {
+      const setup = { optimizer: 'sgd', arithmetic: 'fused' } as const;
+      const of = { definition: network(5, {}, layer), setup, rows };
+      const { data, compiled: trains } = prepare(of);
+      const { compiled: predicts } = prepare({ ...of, options: { trains: false } });
+      const backend = predicts();
+      expect(backend.predict(data.inputs, rows)).toEqual(trains().predict(data.inputs, rows));
+      expect(backend.evaluate(data)).toBe(trains().evaluate(data));
+    }
+  });
+
+  it('has no code for steps, and says so when it is to take one', () => {
+    const options = { trains: false };
+    const { block, compiled } = prepare({ definition: network(5), setup: { optimizer: 'sgd' }, options });
+    expect(Object.keys(guarded(network(5), true).exports)).toContain('step');
+    expect(Object.keys(guarded(network(5), false).exports)).not.toContain('step');
+    expect(() => compiled().train(block)).toThrow('compiled without its training');
   });
 });
