@@ -112,7 +112,7 @@ export function forwardKernel(
         terms: weights.inner,
         rows: { local: count },
         firstRow: first,
-        usualRemainder: layout.batch % layout.tile.rows,
+        usualRows: layout.batch,
         columns: weights.columns,
       },
       (place) => {

@@ -48,7 +48,7 @@ export function productProbe(tile: Tile, mode: ArithmeticMode): Probe {
           bTerm: (vectors) => vectors * 16,
           terms: TERMS,
           rows: { local: rows },
-          usualRemainder: ROWS % tile.rows,
+          usualRows: ROWS,
           columns: COLUMNS,
         },
         ({ firstRow, column }) =>

@@ -43,8 +43,8 @@ export interface Product {
   readonly firstRow?: Index;
   /** The panels to work on; absent: all of them. */
   readonly panels?: Range;
-  /** Rows of the last tile in the usual case of a count in a local; other remainders compute a whole tile. */
-  readonly usualRemainder: number;
+  /** The usual value of a count of rows in a local, for which the last tiles are cut; absent: computes whole tiles only. */
+  readonly usualRows?: number;
   /** Rows of a that go through all panels before the next ones do, a multiple of the tile's; absent: all of them. */
   readonly blockRows?: number;
   /** A multiple of the lanes; of twice the lanes if the tile's vectors are even. */
@@ -84,6 +84,22 @@ const CACHE_LINE = 64;
 /** The widest tile that V8 keeps in its 15 vector registers: accumulators, the row of b, one broadcast and, unfused, one product. */
 export function tileFor(vectors: number, fused: boolean): Tile {
   return { rows: Math.floor((15 - vectors - (fused ? 1 : 2)) / vectors), vectors };
+}
+
+/**
+ * Rows of the tiles behind the whole ones, of which at least one row is left. A tile of few rows has too few accumulators
+ * to hide the latency of a multiply-add (4 cycles, two begun in each), so the rows that are left and some tiles' before
+ * them are shared out evenly: 128 rows are not 21·6 + 2 but 20·6 + 4 + 4. Descending; empty when nothing is left.
+ */
+export function lastTiles(rows: number, { rows: height }: Tile): number[] {
+  const rest = rows % height;
+  if (rest === 0) return [];
+  const enough = Math.ceil((2 * height) / 3);
+  const most = Math.ceil(rows / height);
+  let tiles = 1;
+  while (tiles < most && Math.floor(((tiles - 1) * height + rest) / tiles) < enough) tiles += 1;
+  const shared = (tiles - 1) * height + rest;
+  return Array.from({ length: tiles }, (_, i) => Math.ceil((shared - i) / tiles));
 }
 
 /** Emits the product; `epilogue` is called once per row of each tile that is emitted, and `begin` once before its rows. */
@@ -253,21 +269,32 @@ function emitRowTiles(
       .op('i32.add')
       .set(fetch.at);
   f.get(block.first).tee(firstRow).i32(product.aRow).op('i32.mul').i32(product.a).op('i32.add').set(a);
-  const usual = typeof product.rows === 'number' ? product.rows % tile.rows : product.usualRemainder;
+  const last = lastTiles(rowsOfLastBlock(product), tile);
+  const rowsLeft = last.map((_, i) => last.slice(i).reduce((sum, rows) => sum + rows, 0));
   f.block(() =>
     f.loop(() => {
       f.get(firstRow).get(block.end).op('i32.ge_s').brIf(1);
-      if (usual > 0) {
-        f.get(block.end).get(firstRow).op('i32.sub').i32(usual).op('i32.eq');
+      for (const rows of new Set(last)) {
+        const counts = rowsLeft.filter((_, i) => last[i] === rows);
+        counts.forEach((count, i) => {
+          f.get(block.end).get(firstRow).op('i32.sub').i32(count).op('i32.eq');
+          if (i > 0) f.op('i32.or');
+        });
         f.if(() => {
-          emitTile(usual);
-          f.br(2);
+          emitTile(rows);
+          f.br(1);
         });
       }
       emitTile(tile.rows);
       f.br(0);
     }),
   );
+}
+
+/** How many rows are multiplied last, as far as it is known; 0: any number of whole tiles. */
+function rowsOfLastBlock({ rows, usualRows = 0, blockRows }: Product): number {
+  const known = typeof rows === 'number' ? rows : usualRows;
+  return blockRows === undefined ? known : known % blockRows;
 }
 
 /** In the first block of rows only. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ModuleBuilder } from '../../../src/engine/wasm/assembler.ts';
 import { Lanes } from '../../../src/engine/wasm/lanes.ts';
-import { emitProduct, type Tile, tileFor } from '../../../src/engine/wasm/product.ts';
+import { emitProduct, lastTiles, type Tile, tileFor } from '../../../src/engine/wasm/product.ts';
 import { noise } from './compare.ts';
 
 const { fround } = Math;
@@ -19,10 +19,12 @@ interface Variant {
   /** Whether rows and terms are known only when the code runs, or the rows alone. */
   readonly dynamic: boolean | 'rows';
   readonly blockRows?: number;
+  /** Absent: the rows, where they are even. */
+  readonly usualRows?: number;
 }
 
 /** Compiles c = a·b for these sizes and runs it on noise. Behind b a panel of it can be read, and no more. */
-function product(tile: Tile, { rows, terms, columns }: Sizes, { dynamic, ...blocks }: Variant) {
+function product(tile: Tile, { rows, terms, columns }: Sizes, { dynamic, usualRows, ...blocks }: Variant) {
   const padded = Math.ceil(columns / 8) * 8;
   const width = tile.vectors * 4;
   const stride = (padded + 16) * 4;
@@ -38,7 +40,7 @@ function product(tile: Tile, { rows, terms, columns }: Sizes, { dynamic, ...bloc
     const sizes = {
       rows: dynamic ? { local: 0 } : rows,
       terms: dynamic === true ? { local: 1 } : terms,
-      usualRemainder: dynamic && rows % 2 === 0 ? rows % tile.rows : 0,
+      ...(dynamic && (usualRows ?? rows % 2 === 0) && { usualRows: usualRows ?? rows }),
     };
     const beforePanel = () => f.i32(PREPARED).i32(PREPARED).memory('i32.load').i32(1).op('i32.add').memory('i32.store');
     const panels = {
@@ -123,6 +125,16 @@ describe.each([
     },
   );
 
+  it('sums any number of rows where its last tiles are cut for another', () => {
+    const faults: string[] = [];
+    for (const usualRows of [1, 2, 3, 4, 5, 6, 7, 8, 9, 20, 21]) {
+      for (let rows = 1; rows <= 2 * usualRows; rows++) {
+        faults.push(...faultsOf(tile, { rows, terms: 5, columns: 9 }, { dynamic: 'rows', usualRows }));
+      }
+    }
+    expect(faults).toEqual([]);
+  });
+
   it('fetches the panels of a large matrix ahead without reading behind what is there', () => {
     const large = { rows: 2 * tile.rows + 3, terms: 513, columns: 136 };
     expect(large.terms * large.columns * 4).toBeGreaterThan(2 ** 18);
@@ -135,6 +147,34 @@ describe.each([
     for (const blocks of [{}, { blockRows: tile.rows }, { blockRows: 2 * tile.rows }]) {
       const { prepared } = product(tile, { rows: 33, terms: 5, columns: 40 }, { dynamic: false, ...blocks });
       expect(prepared).toBe(panels);
+    }
+  });
+});
+
+describe('the last tiles', () => {
+  const six = { rows: 6, vectors: 4 };
+  it.each([
+    [128, [4, 4]],
+    [49, [5, 4, 4]],
+    [51, [5, 4]],
+    [64, [4]],
+    [65, [5]],
+    [66, []],
+    [3, [3]],
+    [7, [4, 3]],
+    [0, []],
+  ])('of %d rows in tiles of six are %j', (rows, tiles) => {
+    expect(lastTiles(rows, six)).toEqual(tiles);
+  });
+
+  it('are high enough to hide the latency of an accumulation, with whole tiles before them, wherever rows suffice', () => {
+    for (const height of [4, 5, 6, 13]) {
+      for (let rows = height * height; rows < height * height + height; rows++) {
+        const last = lastTiles(rows, { rows: height, vectors: 1 });
+        expect((rows - last.reduce((sum, count) => sum + count, 0)) % height).toBe(0);
+        expect(Math.min(height, ...last)).toBeGreaterThanOrEqual((2 * height) / 3);
+        expect(Math.max(0, ...last)).toBeLessThanOrEqual(height);
+      }
     }
   });
 });
