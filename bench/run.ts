@@ -29,13 +29,14 @@ const python = (library: string) => [pythonWith(library), here('peers/python.py'
 
 const commands: Readonly<Record<string, () => readonly string[]>> = {
   trainyard: () => node('engine'),
+  // Beside the one that is held against it: what slows one of them slows the other.
+  'limit 256': () => node('limit', '256'),
   ...(flags.threads === '1' ? {} : { [`trainyard ×${flags.threads}`]: () => node('engine', 'fused', flags.threads) }),
   'trainyard strict': () => node('engine', 'strict'),
   'trainyard 128': () => node('engine', 'fused', '1', 'narrow'),
+  'limit 128': () => node('limit', '128'),
   'trainyard HTTP': () => node('http'),
   'HTTP shuffled': () => node('http', 'shuffle'),
-  'limit 256': () => node('limit', '256'),
-  'limit 128': () => node('limit', '128'),
   NumPy: () => python('numpy'),
   PyTorch: () => python('torch'),
   'scikit-learn': () => python('sklearn'),
@@ -88,7 +89,7 @@ interface Row {
   readonly microseconds_per_step: number;
   readonly samples_per_second: number;
   readonly gflops: number;
-  /** Of the widest multiply-add kernel measured in this run. */
+  /** Of the widest multiply-add kernel that the peer could use: the median over the rounds. */
   readonly share_of_limit: number | null;
   /** How many times as fast as this peer the engine is. */
   readonly engine_advantage: number | null;
@@ -103,15 +104,18 @@ interface Measurements {
 
 function rowsOf(workload: Workload, { times, notes }: Measurements): Row[] {
   const seconds = new Map([...times].map(([peer, values]) => [peer, median(values)]));
-  const limit = seconds.get('limit 256') ?? seconds.get('limit 128');
   const engine = seconds.get('trainyard');
+  const shareOfLimit = (peer: string) => {
+    const limits = (peer.endsWith(' 128') ? undefined : times.get('limit 256')) ?? times.get('limit 128');
+    return limits === undefined ? null : median((times.get(peer) ?? []).map((time, round) => limits[round] / time));
+  };
   return [...seconds].map(([peer, time]) => ({
     workload: workload.name,
     peer,
     microseconds_per_step: time * 1e6,
     samples_per_second: workload.batch / time,
     gflops: operationsPerStep(workload) / time / 1e9,
-    share_of_limit: limit === undefined ? null : limit / time,
+    share_of_limit: shareOfLimit(peer),
     engine_advantage: engine === undefined ? null : time / engine,
     note: notes.get(peer) ?? null,
   }));
