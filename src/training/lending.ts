@@ -33,11 +33,14 @@ export class Lending {
 
   /** Takes notice of what a thread reports about help. */
   receive(place: Lendable, message: FromWorker): void {
-    if (message.type === 'ended') place.crew = null;
-    if (message.type === 'help_wanted') place.crew = new Crew(message.work);
+    if (message.type === 'ended') {
+      place.crew?.disband();
+      place.crew = null;
+    }
+    if (message.type === 'help_wanted') place.crew = new Crew(message.cells, message.work);
     if (message.type === 'helped') {
-      if (message.failed) place.membership?.lost();
-      else place.membership?.left();
+      if (message.work === null) place.membership?.lost();
+      else place.membership?.left(message.work);
       place.membership = null;
     }
     if (message.type !== 'progress' && message.type !== 'checkpoint') this.update();
@@ -82,7 +85,8 @@ export class Lending {
     const place = this.#places.find(({ online, run, membership }) => online && run === null && membership === null);
     if (poorest === undefined || place === undefined) return false;
     place.membership = poorest.join();
-    place.thread?.post(place.membership.message);
+    const { message } = place.membership;
+    place.thread?.post(message, [message.work]);
     return true;
   }
 

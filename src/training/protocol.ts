@@ -3,10 +3,11 @@ import type { Data, FloatArray } from '../engine/backend.ts';
 import type { NetworkDefinition } from '../engine/definition.ts';
 import type { WasmOptions } from '../engine/wasm/backend.ts';
 import type { CompiledCode } from '../engine/wasm/modules.ts';
-import type { TeamWork } from '../engine/wasm/team-cells.ts';
+import type { TeamCells } from '../engine/wasm/team-cells.ts';
 import type { Judgement } from './evaluation.ts';
 import type { Frame } from './layer-statistics.ts';
 import type { MetricSpec } from './metrics.ts';
+import type { Parcel } from './parcel.ts';
 import type {
   Best,
   CodedError,
@@ -179,7 +180,7 @@ export type ToWorker =
       readonly helpers: number;
     }
   /** Help another thread with its steps until the run ends or wants no more; then answer `helped`. */
-  | { readonly type: 'help'; readonly work: TeamWork; readonly member: number }
+  | { readonly type: 'help'; readonly work: Parcel; readonly member: number }
   | { readonly type: 'change_learning_rate'; readonly learning_rate: number }
   /** A model travels once, and is named by its number in the questions about it until it is to be forgotten. */
   | { readonly type: 'learn_model'; readonly model: number; readonly learned: InferenceModel }
@@ -191,10 +192,10 @@ export type FromWorker =
   | { readonly type: 'progress'; readonly progress: Progress }
   | { readonly type: 'checkpoint'; readonly checkpoint: CheckpointReport }
   | { readonly type: 'ended'; readonly end: RunEnd }
-  /** The steps of the run are large enough for other threads to help. */
-  | { readonly type: 'help_wanted'; readonly work: TeamWork }
-  /** `failed`: this thread could not do its part. */
-  | { readonly type: 'helped'; readonly failed: boolean }
+  /** The steps of the run are large enough for other threads to help; `work`: one for each place in its team. */
+  | { readonly type: 'help_wanted'; readonly cells: TeamCells; readonly work: readonly Parcel[] }
+  /** `work`: for the next one at this place; null: this thread could not do its part. */
+  | { readonly type: 'helped'; readonly work: Parcel | null }
   | { readonly type: 'answer'; readonly id: number; readonly answer: Answer }
   /** After the first answer about a model: its code, for whoever wants to answer without the thread. */
   | { readonly type: 'compiled'; readonly model: number; readonly code: CompiledCode }

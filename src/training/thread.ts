@@ -1,5 +1,5 @@
 /** One worker thread, and how it ends. */
-import { Worker } from 'node:worker_threads';
+import { type Transferable, Worker } from 'node:worker_threads';
 import type { FromWorker, ToWorker, WorkerOptions } from './protocol.ts';
 import type { CodedError } from './request.ts';
 
@@ -33,7 +33,7 @@ export class Thread {
     this.#worker.on('exit', (code) => events.onExit(exitError(code, this.#failure)));
   }
 
-  post(message: ToWorker, transfer: readonly ArrayBuffer[] = []): void {
+  post(message: ToWorker, transfer: readonly Transferable[] = []): void {
     this.#worker.postMessage(message, transfer);
   }
 

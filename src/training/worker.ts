@@ -1,12 +1,13 @@
 /** Entry of a worker thread: takes one request after the other. */
-import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { parentPort, receiveMessageOnPort, type Transferable, workerData } from 'node:worker_threads';
 import { createBackend } from '../engine/backends.ts';
 import { collectGarbage } from '../engine/free.ts';
-import { disband, type TeamCells, type TeamWork } from '../engine/wasm/team-cells.ts';
+import { disband, placesIn, type TeamCells, type TeamWork } from '../engine/wasm/team-cells.ts';
 import { serveTeam } from '../engine/wasm/team-member.ts';
 import { codedError } from './coded-error.ts';
 import { Inference } from './inference.ts';
 import { isLarge, sizeOf } from './memory.ts';
+import { open, seal } from './parcel.ts';
 import { lowerPriority } from './priority.ts';
 import type { FromWorker, RunEnd, ToWorker, WorkerOptions } from './protocol.ts';
 import type { CreateBackend } from './run.ts';
@@ -16,15 +17,17 @@ const port = parentPort!;
 const options = workerData as WorkerOptions;
 const inference = new Inference(options.compiler);
 
-function send(message: FromWorker, transfer: readonly ArrayBuffer[] = []): void {
+function send(message: FromWorker, transfer: readonly Transferable[] = []): void {
   port.postMessage(message, transfer);
 }
 
 function carryOut({ request, checkpoint, control, settings, helpers }: ToWorker & { readonly type: 'run' }): RunEnd {
   const teams: TeamCells[] = [];
   const offer = (work: TeamWork) => {
-    teams.push(work.cells);
-    send({ type: 'help_wanted', work });
+    const { cells } = work;
+    teams.push(cells);
+    const parcels = Array.from({ length: placesIn(cells) }, () => seal(work));
+    send({ type: 'help_wanted', cells, work: parcels }, parcels);
   };
   const team = helpers === 0 ? undefined : { members: helpers, offer };
   try {
@@ -40,13 +43,18 @@ function carryOut({ request, checkpoint, control, settings, helpers }: ToWorker 
   }
 }
 
-function help({ work, member }: ToWorker & { readonly type: 'help' }): FromWorker {
+function help({ work: parcel, member }: ToWorker & { readonly type: 'help' }): void {
   try {
+    const work = open(parcel);
     serveTeam(work, member);
-    return { type: 'helped', failed: false };
+    const next = seal(work);
+    send({ type: 'helped', work: next }, [next]);
+    // Shared memory is freed when the last thread has let go of it.
+    if (isLarge(work.memory.buffer.byteLength)) setImmediate(collectGarbage);
   } catch {
     // Whatever it was, the run does without this thread: its leader carries out the step again.
-    return { type: 'helped', failed: true };
+    send({ type: 'helped', work: null });
+    setImmediate(collectGarbage);
   }
 }
 
@@ -64,11 +72,7 @@ port.on('message', (message: ToWorker) => {
     // When nothing here refers to the run any more, not even the message.
     if (isLarge(sizeOf(message.request))) setImmediate(collectGarbage);
   }
-  if (message.type === 'help') {
-    send(help(message));
-    // Shared memory is freed when the last thread has let go of it.
-    if (isLarge(message.work.memory.buffer.byteLength)) setImmediate(collectGarbage);
-  }
+  if (message.type === 'help') help(message);
   if (message.type === 'learn_model') inference.learn(message.model, message.learned);
   if (message.type === 'forget_model') inference.forget(message.model);
   if (message.type === 'question') {

@@ -1,6 +1,8 @@
+import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createTeamCells } from '../../src/engine/wasm/team-cells.ts';
+import { createTeamCells, type TeamWork } from '../../src/engine/wasm/team-cells.ts';
 import { type Lendable, Lending } from '../../src/training/lending.ts';
+import { type Parcel, seal } from '../../src/training/parcel.ts';
 import type { ToWorker } from '../../src/training/protocol.ts';
 
 /** A thread that only remembers what it was told. */
@@ -22,15 +24,22 @@ beforeEach(() => {
 });
 afterEach(() => lending.close());
 
-/** The run of a place says that its steps are large. */
-function wantHelp(place: Place, members = 5): void {
-  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
-  const module = new WebAssembly.Module(new Uint8Array([0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]));
+const work: TeamWork = {
+  module: new WebAssembly.Module(new Uint8Array([0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00])),
+  memory: new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }),
+  cells: createTeamCells(0),
+};
+
+/** The run of a place says that its steps are large. Returns what it has for those who help. */
+function wantHelp(place: Place, members = 5): Parcel[] {
+  const parcels = Array.from({ length: members }, () => seal(work));
   place.run = run;
-  lending.receive(place, { type: 'help_wanted', work: { module, memory, cells: createTeamCells(members) } });
+  lending.receive(place, { type: 'help_wanted', cells: createTeamCells(members), work: parcels });
+  return parcels;
 }
 
-const leave = (place: Place, failed = false) => lending.receive(place, { type: 'helped', failed });
+const leave = (place: Place, left: Parcel | null = seal(work)) =>
+  lending.receive(place, { type: 'helped', work: left });
 const helps = (place: Place) => place.membership?.leaves === false;
 const helping = () => places.filter(helps).length;
 /** Those that were called back leave. */
@@ -62,7 +71,7 @@ describe('idle threads', () => {
 
   test('that have died or failed are not waited for, and their place is given to nobody', () => {
     wantHelp(places[0], 2);
-    leave(places[1], true);
+    leave(places[1], null);
     lending.threadEnded(places[2]);
     lending.update();
     expect(helping()).toBe(0);
@@ -75,6 +84,25 @@ describe('idle threads', () => {
     for (const place of places.slice(1)) leave(place);
     wantHelp(places[3]);
     expect(helping()).toBe(5);
+  });
+
+  test('are given what the run has for them, and after them the next ones what they have left behind', () => {
+    const [first] = wantHelp(places[0], 1);
+    const given = () => places.flatMap(({ told }) => told.map((message) => message.type === 'help' && message.work));
+    expect(given()).toEqual([first]);
+    const next = seal(work);
+    places[1].membership?.recall();
+    leave(places[1], next);
+    expect(given()).toEqual([first, next]);
+  });
+
+  test('leave nothing behind of a run that has ended, and nothing stays that nobody has fetched', async () => {
+    places[5].online = false;
+    const [unused, left] = [wantHelp(places[0])[4], seal(work)];
+    const closed = [unused, left].map((parcel) => once(parcel, 'close'));
+    lending.receive(places[0], { type: 'ended', end: { kind: 'cancelled' } });
+    leave(places[1], left);
+    expect(await Promise.all(closed)).toHaveLength(2);
   });
 
   test('that are not up yet are not asked', () => {
