@@ -107,7 +107,7 @@ function trainBare(request: RunRequest, create: CreateBackend): void {
 
 /** Frees what has arrived: elsewhere, its memory is another thread's. */
 function discard(message: FromWorker): void {
-  if (message.type === 'checkpoint') free(message.checkpoint.bytes);
+  if (message.type === 'checkpoint' || message.type === 'checkpoint_piece') free(message.bytes);
   if (message.type !== 'progress') return;
   const { steps, epochs } = message.progress;
   free(steps.losses, steps.learning_rates, epochs.steps, ...Object.values(epochs.series));

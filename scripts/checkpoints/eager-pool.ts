@@ -1,6 +1,6 @@
 /** A pool that trains in this thread and saves a checkpoint after every step: as much writing as there can be. */
 
-import { decodeCheckpoint, encodeCheckpoint } from '../../src/training/checkpoint.ts';
+import { checkpointPieces, decodeCheckpoint } from '../../src/training/checkpoint.ts';
 import { codedError } from '../../src/training/coded-error.ts';
 import type { RunHandle, RunHandlers, RunOutcome, TrainingPool } from '../../src/training/pool.ts';
 import type { RunRequest } from '../../src/training/request.ts';
@@ -52,6 +52,9 @@ async function save(run: Run, handlers: RunHandlers): Promise<void> {
   const advance = run.advance(1);
   const { cursor, best } = run;
   await handlers.onProgress({ cursor, best, ...advance, samples_per_second: 0 });
-  const bytes = encodeCheckpoint(run.checkpoint());
-  await handlers.onCheckpoint({ reason: 'periodic', step: cursor.step, epoch: cursor.epoch, bytes, best });
+  const pieces = checkpointPieces(run.checkpoint());
+  async function* file() {
+    for (const { bytes } of pieces) yield bytes;
+  }
+  await handlers.onCheckpoint({ reason: 'periodic', step: cursor.step, epoch: cursor.epoch, best, file: file() });
 }

@@ -112,8 +112,8 @@ export const mutants: readonly Mutant[] = [
   {
     mistake: 'a record names a checkpoint before its blob is stored',
     file: 'src/services/job-run.ts',
-    find: 'await store.blobs.put(blob_key, report.bytes)',
-    put: '(setTimeout(() => void store.blobs.put(blob_key, report.bytes), 5), report.bytes.length)',
+    find: 'await store.blobs.put(blob_key, content)',
+    put: '(setTimeout(() => void store.blobs.put(blob_key, content), 5), 1)',
     run: 'test/services/checkpoints.test.ts',
     test: 'are whole, and those of an undisturbed run, after a process was killed while it saved them',
   },

@@ -5,8 +5,8 @@ import { free } from '../engine/free.ts';
 import { plan } from '../engine/plan.ts';
 import type { JobChange, JobProgress, JobRecord, NewEvent, PointChunk, Store } from '../store/store.ts';
 import { checkpointKey } from '../store/store.ts';
-import type { RunHandle, RunOutcome, TrainingPool } from '../training/pool.ts';
-import type { CheckpointReport, Progress } from '../training/protocol.ts';
+import type { ArrivingCheckpoint, RunHandle, RunOutcome, TrainingPool } from '../training/pool.ts';
+import type { Progress } from '../training/protocol.ts';
 import type { Best, Cursor, LearningRateChange, RoundingSpan, RunNote } from '../training/request.ts';
 import { roundingsUpTo } from '../training/rounding.ts';
 import type { JobAction } from '../training/states.ts';
@@ -193,13 +193,13 @@ export class JobRun {
     this.#context.feed.signal(this.job.id, 'progress');
   };
 
-  onCheckpoint = async (report: CheckpointReport): Promise<void> => {
+  onCheckpoint = async (report: ArrivingCheckpoint): Promise<void> => {
     const { store } = this.#context;
     const { id, attempt } = this.job;
     const blob_key = checkpointKey(id, attempt, report.step);
-    const sha256 = Buffer.from(report.bytes.subarray(-32)).toString('hex');
-    const size = await store.blobs.put(blob_key, report.bytes);
-    free(report.bytes);
+    const { content, trailer } = watchTrailer(report.file, 32);
+    const size = await store.blobs.put(blob_key, content);
+    const sha256 = Buffer.from(trailer()).toString('hex');
     const record = { step: report.step, epoch: report.epoch, kind: report.reason, blob_key, sha256, size };
     const stored = await store.checkpoints.list(id);
     await this.#keep({
@@ -270,6 +270,19 @@ export class JobRun {
     });
     feed.signal(this.job.id, 'events');
   }
+}
+
+/** The pieces as they are, each freed when the next one is asked for; `trailer` are the last bytes that have passed. */
+function watchTrailer(pieces: AsyncIterable<Uint8Array<ArrayBuffer>>, bytes: number) {
+  let last = Buffer.alloc(0);
+  async function* content() {
+    for await (const piece of pieces) {
+      last = Buffer.concat([last, piece.subarray(-bytes)]).subarray(-bytes);
+      yield piece;
+      free(piece);
+    }
+  }
+  return { content: content(), trailer: () => last };
 }
 
 /** Notes that change the name of the run. */

@@ -25,6 +25,9 @@ const version = 1;
 const preambleBytes = magic.length + 8;
 const digestBytes = 32;
 
+/** Bytes of a piece: few beside the file of a large network, and many beside what it costs to pass one on. */
+export const checkpointPieceBytes = 2 ** 18;
+
 export type CheckpointFault =
   | 'checkpoint_damaged'
   | 'checkpoint_version'
@@ -110,7 +113,57 @@ function namedTensors({ state, best }: Checkpoint): [string, FloatArray][] {
   ];
 }
 
+/** A part of a file; the parts that belong together arrive in order. */
+export interface FilePiece {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly is_last: boolean;
+}
+
+/** The whole file. */
 export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array<ArrayBuffer> {
+  const [{ bytes }] = checkpointPieces(checkpoint, Number.POSITIVE_INFINITY);
+  return bytes;
+}
+
+/**
+ * The file in pieces of `pieceBytes`, the last one shorter. Each has a memory of its own and is made when it is asked for:
+ * the tensors must not change before the last.
+ */
+export function* checkpointPieces(checkpoint: Checkpoint, pieceBytes = checkpointPieceBytes): Generator<FilePiece> {
+  const parts = contentOf(checkpoint);
+  let left = parts.reduce((sum, { byteLength }) => sum + byteLength, digestBytes);
+  let piece = new Uint8Array(Math.min(pieceBytes, left));
+  let filled = 0;
+  for (const part of withDigest(parts, pieceBytes)) {
+    for (let at = 0; at < part.length; ) {
+      const fitting = part.subarray(at, at + piece.length - filled);
+      piece.set(fitting, filled);
+      filled += fitting.length;
+      at += fitting.length;
+      if (filled < piece.length) continue;
+      left -= filled;
+      yield { bytes: piece, is_last: left === 0 };
+      piece = new Uint8Array(Math.min(pieceBytes, left));
+      filled = 0;
+    }
+  }
+}
+
+/** The parts, cut so that each is hashed while it is in the caches, and the digest of all of them. */
+function* withDigest(parts: readonly Uint8Array[], pieceBytes: number): Generator<Uint8Array> {
+  const hash = createHash('sha256');
+  for (const part of parts) {
+    for (let from = 0; from < part.length; from += pieceBytes) {
+      const cut = part.subarray(from, from + pieceBytes);
+      hash.update(cut);
+      yield cut;
+    }
+  }
+  yield hash.digest();
+}
+
+/** What the digest is taken of: preamble, header and tensors. */
+function contentOf(checkpoint: Checkpoint): Uint8Array[] {
   const { state: _state, best: _best, ...values } = checkpoint;
   const tensors = namedTensors(checkpoint);
   const entries = tensors.map(
@@ -121,19 +174,11 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array<ArrayBuffer
     }),
   );
   const header = Buffer.from(JSON.stringify({ ...values, tensors: entries } satisfies Header));
-  const bodyBytes = tensors.reduce((sum, [, array]) => sum + array.byteLength, 0);
-  const file = Buffer.from(new ArrayBuffer(preambleBytes + header.length + bodyBytes + digestBytes));
-  magic.copy(file);
-  file.writeUInt32LE(version, magic.length);
-  file.writeUInt32LE(header.length, magic.length + 4);
-  header.copy(file, preambleBytes);
-  let offset = preambleBytes + header.length;
-  for (const [, array] of tensors) {
-    file.set(littleEndianBytes(array), offset);
-    offset += array.byteLength;
-  }
-  createHash('sha256').update(file.subarray(0, offset)).digest().copy(file, offset);
-  return new Uint8Array(file.buffer);
+  const preamble = Buffer.alloc(preambleBytes);
+  magic.copy(preamble);
+  preamble.writeUInt32LE(version, magic.length);
+  preamble.writeUInt32LE(header.length, magic.length + 4);
+  return [preamble, header, ...tensors.map(([, array]) => littleEndianBytes(array))];
 }
 
 /**

@@ -1,4 +1,6 @@
 /** One run in a thread, from the side of the main thread: its handle, its reports on their way to the handlers, its end. */
+import { ArrivingFile } from './arriving-file.ts';
+import type { FilePiece } from './checkpoint.ts';
 import type { RunHandle, RunHandlers, RunOutcome } from './pool.ts';
 import {
   control,
@@ -36,6 +38,8 @@ export class PoolRun implements RunHandle {
   /** Settled when every report so far has been dealt with. */
   #delivered: Promise<void> = Promise.resolve();
   #outstanding = 0;
+  /** Of the checkpoint that was reported last. */
+  #file = new ArrivingFile();
   #rejection: { readonly error: unknown } | null = null;
   #ended = false;
   /** The end that was reported by a thread that is being terminated. */
@@ -83,26 +87,47 @@ export class PoolRun implements RunHandle {
 
   /** A report of the worker goes to its handler when the ones before it are settled; only then is it acknowledged. */
   deliver(message: FromWorker & { readonly type: 'progress' | 'checkpoint' }): void {
+    const file = new ArrivingFile();
+    if (message.type === 'checkpoint') {
+      file.add(message);
+      this.#file = file;
+    }
     this.#outstanding += 1;
     this.#delivered = this.#delivered.then(async () => {
       try {
         if (this.#rejection !== null) return;
         if (message.type === 'progress') await this.#handlers.onProgress(message.progress);
-        else await this.#handlers.onCheckpoint(message.checkpoint);
+        else await this.#handlers.onCheckpoint({ ...message.checkpoint, file });
       } catch (error) {
-        this.#rejection = { error };
-        this.#ask('cancel');
+        // That the worker has ended amid a file is told by its end.
+        if (!file.isBroken) this.#reject(error);
       } finally {
+        file.leave();
         this.#outstanding -= 1;
-        Atomics.add(this.#control, control.acknowledged, 1);
-        Atomics.notify(this.#control, control.acknowledged);
+        this.#acknowledge();
       }
     });
+  }
+
+  /** Another piece of the checkpoint that was reported last; acknowledged when it has been read. */
+  continueFile(piece: FilePiece): void {
+    this.#file.add(piece, () => this.#acknowledge());
+  }
+
+  #reject(error: unknown): void {
+    this.#rejection = { error };
+    this.#ask('cancel');
+  }
+
+  #acknowledge(): void {
+    Atomics.add(this.#control, control.acknowledged, 1);
+    Atomics.notify(this.#control, control.acknowledged);
   }
 
   /** The worker has reported the end, or has died: nothing comes after. */
   end(outcome: RunOutcome): void {
     if (this.#ended) return;
+    this.#file.breakOff();
     if (this.#isUnanswered && outcome.kind !== 'crashed') {
       // It answered just as it was terminated; its place is free when the thread is gone and not before.
       this.#lateAnswer = outcome;
@@ -132,7 +157,8 @@ export class PoolRun implements RunHandle {
     this.#escalation = null;
     const wanted = Atomics.load(this.#control, control.request);
     const isPreparing = !hasBegun(this.#control) && wanted < requests.release;
-    if (this.#outstanding > 0 || isPreparing) {
+    const isWaitedFor = this.#outstanding > (this.#file.isStarved ? 1 : 0);
+    if (isWaitedFor || isPreparing) {
       this.#escalation = setTimeout(() => this.#escalate(), this.#escalationMs);
       return;
     }

@@ -29,7 +29,15 @@ import { Thread, type ThreadOptions } from './thread.ts';
  */
 export interface RunHandlers {
   onProgress(progress: Progress): void | Promise<void>;
-  onCheckpoint(checkpoint: CheckpointReport): void | Promise<void>;
+  onCheckpoint(checkpoint: ArrivingCheckpoint): void | Promise<void>;
+}
+
+export interface ArrivingCheckpoint extends CheckpointReport {
+  /**
+   * The file as encoded by checkpoint.ts, with magic, version and SHA-256, as it comes from the worker: to be read once, and
+   * not after the handler has settled. A piece belongs to who reads it. Reading fails when the worker ends before the last.
+   */
+  readonly file: AsyncIterable<Uint8Array<ArrayBuffer>>;
 }
 
 /** How a run ended, seen from the main thread. */
@@ -265,6 +273,7 @@ class Pool implements ThreadPool {
   #receive(place: Place, message: FromWorker): void {
     if (message.type === 'online') place.online = true;
     if (message.type === 'progress' || message.type === 'checkpoint') place.run?.deliver(message);
+    if (message.type === 'checkpoint_piece') place.run?.continueFile(message);
     this.#lending.receive(place, message);
     if (message.type === 'ended') place.run?.end(message.end);
   }

@@ -4,6 +4,7 @@ import type { NetworkDefinition } from '../engine/definition.ts';
 import type { WasmOptions } from '../engine/wasm/backend.ts';
 import type { CompiledCode } from '../engine/wasm/modules.ts';
 import type { TeamCells } from '../engine/wasm/team-cells.ts';
+import type { FilePiece } from './checkpoint.ts';
 import type { Judgement } from './evaluation.ts';
 import type { Frame } from './layer-statistics.ts';
 import type { MetricSpec } from './metrics.ts';
@@ -106,8 +107,6 @@ export interface CheckpointReport {
   readonly reason: CheckpointReason;
   readonly step: number;
   readonly epoch: number;
-  /** The file as encoded by checkpoint.ts: with magic, version and SHA-256. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
   readonly best: Best | null;
 }
 
@@ -190,7 +189,10 @@ export type ToWorker =
 export type FromWorker =
   | { readonly type: 'online' }
   | { readonly type: 'progress'; readonly progress: Progress }
-  | { readonly type: 'checkpoint'; readonly checkpoint: CheckpointReport }
+  /** With the first piece of its file. */
+  | ({ readonly type: 'checkpoint'; readonly checkpoint: CheckpointReport } & FilePiece)
+  /** More of the file of the checkpoint that was reported last. */
+  | ({ readonly type: 'checkpoint_piece' } & FilePiece)
   | { readonly type: 'ended'; readonly end: RunEnd }
   /** The steps of the run are large enough for other threads to help; `work`: one for each place in its team. */
   | { readonly type: 'help_wanted'; readonly cells: TeamCells; readonly work: readonly Parcel[] }

@@ -5,7 +5,7 @@ import { free } from '../engine/free.ts';
 import { initialParameters, plan } from '../engine/plan.ts';
 import { compiledUniforms } from '../engine/wasm/uniforms.ts';
 import { Batches, maxBlockRows } from './batches.ts';
-import { type Checkpoint, encodeCheckpoint, modelOf, requireMatch } from './checkpoint.ts';
+import { type Checkpoint, checkpointPieces, type FilePiece, modelOf, requireMatch } from './checkpoint.ts';
 import { columnSlice } from './columns.ts';
 import { type DivergencePlace, describeDivergence } from './divergence.ts';
 import { EpochColumns, joinEpochs } from './epoch-points.ts';
@@ -185,9 +185,9 @@ export class Run {
     return this.#checkpointOf(this.#backend.state());
   }
 
-  /** The file of `checkpoint`, made without another copy of the state. */
-  save(): Uint8Array<ArrayBuffer> {
-    return encodeCheckpoint(this.#checkpointOf(this.#backend.peek()));
+  /** The file of `checkpoint`, made without another copy of the state: only until the run goes on. */
+  save(): Generator<FilePiece> {
+    return checkpointPieces(this.#checkpointOf(this.#backend.peek()));
   }
 
   #checkpointOf(state: BackendState): Checkpoint {

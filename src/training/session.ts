@@ -153,13 +153,20 @@ export class Session {
     else if (now - this.#reportedAt >= progress_interval_ms) this.#flush();
   }
 
-  /** Reports every point up to here, then the checkpoint. */
+  /** Reports every point up to here, then the checkpoint, of which no more than a few pieces are under way at a time. */
   #save(reason: CheckpointReason): void {
     this.#flush();
-    const bytes = this.#run.save();
     const { best, cursor } = this.#run;
     const { step, epoch } = cursor;
-    this.#send({ type: 'checkpoint', checkpoint: { reason, step, epoch, bytes, best } }, [bytes.buffer]);
+    const checkpoint = { reason, step, epoch, best };
+    let isFirst = true;
+    for (const piece of this.#run.save()) {
+      const message: FromWorker = isFirst
+        ? { type: 'checkpoint', checkpoint, ...piece }
+        : { type: 'checkpoint_piece', ...piece };
+      this.#send(message, [piece.bytes.buffer]);
+      isFirst = false;
+    }
     this.#savedAt = this.#link.now();
     this.#pointsSinceSave = 0;
   }

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { defaultLimits } from '../../src/config.ts';
@@ -345,8 +346,8 @@ describe('an attempt that has been replaced', () => {
       const [running] = (await store.jobs.list({ states: ['running'], limit: 1 })).data;
       await store.jobs.change({ id: running!.id, at: 1, to: { state: 'queued', reason: 'test', queue: 'enter' } });
       await store.queue.claim({ owner: 'another process', now: 2, lease_expires_at: 3 });
-      const bytes = new Uint8Array(64);
-      const report = { reason: 'periodic', step: 5, epoch: 2, bytes, best: null } as const;
+      const file = Readable.from([new Uint8Array(64)]);
+      const report = { reason: 'periodic', step: 5, epoch: 2, file, best: null } as const;
       await handlers.onCheckpoint(report)?.catch(refused.resolve);
       return { kind: 'cancelled' };
     };

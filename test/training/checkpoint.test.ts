@@ -1,6 +1,12 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { type Checkpoint, CheckpointError, decodeCheckpoint, encodeCheckpoint } from '../../src/training/checkpoint.ts';
+import {
+  type Checkpoint,
+  CheckpointError,
+  checkpointPieces,
+  decodeCheckpoint,
+  encodeCheckpoint,
+} from '../../src/training/checkpoint.ts';
 
 const subtleFloats = [0.1, -0, 5e-324, 1.7976931348623157e308, 1 / 3, Number.NaN, Number.NEGATIVE_INFINITY];
 
@@ -71,6 +77,17 @@ describe('checkpoint file', () => {
     const shifted = new Uint8Array(bytes.length + 3);
     shifted.set(bytes, 3);
     expect(decodeCheckpoint(shifted.subarray(3))).toStrictEqual(example());
+  });
+
+  test('its pieces are the file, however small they are', () => {
+    const bytes = encodeCheckpoint(example());
+    for (const size of [1, 31, 32, 33, 100, bytes.length - 1, bytes.length, bytes.length + 1]) {
+      const pieces = [...checkpointPieces(example(), size)];
+      expect(Buffer.concat(pieces.map((piece) => piece.bytes)).equals(bytes), `pieces of ${size}`).toBe(true);
+      expect(pieces.findIndex(({ is_last }) => is_last)).toBe(pieces.length - 1);
+      expect(pieces).toHaveLength(Math.ceil(bytes.length / size));
+      for (const { bytes: piece } of pieces) expect(piece.buffer.byteLength).toBe(piece.byteLength);
+    }
   });
 
   test('every truncation is noticed', () => {

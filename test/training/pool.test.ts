@@ -1,12 +1,13 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { decodeCheckpoint, modelOf } from '../../src/training/checkpoint.ts';
+import { checkpointPieceBytes, decodeCheckpoint, modelOf } from '../../src/training/checkpoint.ts';
 import { createPool, type PoolOptions, type RunHandlers, type TrainingPool } from '../../src/training/pool.ts';
 import type { CheckpointReport, Progress } from '../../src/training/protocol.ts';
 import type { RunRequest } from '../../src/training/request.ts';
 import { Run } from '../../src/training/run.ts';
 import { smallRequest } from './fixtures/requests.ts';
 import type { Script, ScriptedRequest } from './fixtures/scripted-worker.ts';
+import { wholeFile } from './fixtures/whole-file.ts';
 
 const pools: TrainingPool[] = [];
 
@@ -26,10 +27,10 @@ afterEach(async () => {
 /** Collects what a run reports. */
 function recorder() {
   const progress: Progress[] = [];
-  const checkpoints: CheckpointReport[] = [];
+  const checkpoints: (CheckpointReport & { readonly bytes: Uint8Array })[] = [];
   const handlers: RunHandlers = {
     onProgress: (report) => void progress.push(report),
-    onCheckpoint: (report) => void checkpoints.push(report),
+    onCheckpoint: async ({ file, ...report }) => void checkpoints.push({ ...report, bytes: await wholeFile(file) }),
   };
   return { progress, checkpoints, handlers, losses: () => progress.flatMap(({ steps }) => [...steps.losses]) };
 }
@@ -145,8 +146,8 @@ describe('control', () => {
       { ...request, checkpoint: { every_epochs: 1 } },
       {
         onProgress: handlers.onProgress,
-        onCheckpoint: (report) => {
-          checkpoints.push(report);
+        onCheckpoint: async (report) => {
+          await handlers.onCheckpoint(report);
           paused.pause();
         },
       },
@@ -226,6 +227,59 @@ describe('control', () => {
     await handle.finished;
     expect(ahead).toHaveLength(40);
     expect(ahead).not.toContain(true);
+  });
+});
+
+describe('a checkpoint of several pieces', () => {
+  /** 140,000 parameters: 560 kB, and as much again for the moments. */
+  const large = (changes: Partial<RunRequest> = {}) =>
+    smallRequest({
+      network: {
+        input_size: 3,
+        layers: [{ units: 1000 }, { units: 135 }, { units: 1 }],
+        precision: 'float32',
+        loss: 'mean_squared_error',
+      },
+      optimizer: { name: 'sgd', momentum: 0.9, learning_rate: 1e-3 },
+      epochs: 2,
+      ...changes,
+    });
+
+  test('arrives as the file of a run without threads', async () => {
+    const { handlers, checkpoints } = recorder();
+    await open().run(large(), handlers).finished;
+    const run = new Run(large(), null);
+    while (run.end === null) run.advance(1000);
+    const found = decodeCheckpoint(checkpoints.at(-1)!.bytes);
+    expect(found.state).toStrictEqual(run.checkpoint().state);
+    expect(checkpoints.at(-1)!.bytes.length).toBeGreaterThan(4 * checkpointPieceBytes);
+  });
+
+  test('does not hold the run up when nobody reads it', async () => {
+    const handlers: RunHandlers = {
+      onProgress: () => {},
+      onCheckpoint: async ({ file }) => {
+        for await (const _piece of file) break;
+      },
+    };
+    const epochs = large({ checkpoint: { every_epochs: 1 } });
+    expect(await open().run(epochs, handlers).finished).toMatchObject({ kind: 'succeeded' });
+    expect(await open().run(epochs, ignored).finished).toMatchObject({ kind: 'succeeded' });
+  });
+
+  test('is not whole when the worker dies amid it, and the death is what is told', async () => {
+    const { handlers, checkpoints } = recorder();
+    const outcome = await scripted().run(script('half_checkpoint').request, handlers).finished;
+    expect(outcome).toMatchObject({ kind: 'crashed', error: { code: 'worker_crashed' } });
+    expect(checkpoints).toEqual([]);
+  });
+
+  test('is not waited for when the worker falls silent amid it', async () => {
+    const { handlers, checkpoints } = recorder();
+    const handle = scripted({ escalation_ms: 1 }).run(script('silent_in_checkpoint').request, handlers);
+    handle.pause();
+    expect(await handle.finished).toMatchObject({ kind: 'crashed', unanswered: true });
+    expect(checkpoints).toEqual([]);
   });
 });
 

@@ -6,6 +6,7 @@ import type { RunRequest } from '../../src/training/request.ts';
 import { Run } from '../../src/training/run.ts';
 import { deathChannel } from './fixtures/death-channel.ts';
 import { shared, smallRequest } from './fixtures/requests.ts';
+import { wholeFile } from './fixtures/whole-file.ts';
 
 const pools: TrainingPool[] = [];
 
@@ -53,8 +54,8 @@ function recorder() {
       for (const note of notes) if (note.type === 'threads_used') seen.threads = note.threads;
       for (const [threads, resolve] of waiting) if (seen.threads >= threads) resolve();
     },
-    onCheckpoint: ({ bytes }) => {
-      seen.checkpoint = bytes;
+    onCheckpoint: async ({ file }) => {
+      seen.checkpoint = await wholeFile(file);
     },
   };
   /** Resolves once so many threads have worked on a step. */
