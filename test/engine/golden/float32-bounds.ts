@@ -11,8 +11,8 @@ import type { OutputLoss } from '../../../src/engine/output-loss.ts';
 import type { InitialParameters } from '../../../src/engine/plan.ts';
 import { backwardPass } from '../../../src/engine/reference/backward.ts';
 import type { LayerPass, Pass } from '../../../src/engine/reference/pass.ts';
+import { U } from './uncertain.ts';
 
-const U = 2 ** -24;
 /** Elementary functions are right to 2 ulp, and an ulp is up to 2·U of the value. */
 const FUNCTION = 4 * U;
 /** Products of errors are a millionth of the errors. */
@@ -20,7 +20,7 @@ const SECOND_ORDER = 1.01;
 
 type Numbers = ArrayLike<number>;
 /** A value of one row and its error. */
-interface Uncertain {
+interface UncertainRow {
   readonly values: number[];
   readonly errors: number[];
 }
@@ -37,7 +37,7 @@ const indices = (n: number) => Array.from({ length: n }, (_, i) => i);
 const total = (n: number, term: (i: number) => number) => indices(n).reduce((sum, i) => sum + term(i), 0);
 
 /** What errors of the arguments make of every result: Σ_j max |f(x ± E_j) − f(x)|. */
-function spread({ values, errors }: Uncertain, f: (x: number[]) => Numbers): number[] {
+function spread({ values, errors }: UncertainRow, f: (x: number[]) => Numbers): number[] {
   const at = Array.from(f(values.slice()));
   const off = (j: number, sign: number) => f(values.map((x, i) => (i === j ? x + sign * errors[j] : x)));
   const reached = errors.map((_, j) => [off(j, 1), off(j, -1)] as const);
@@ -60,7 +60,7 @@ function ownError({ layer }: LayerPass, a: number): number {
 }
 
 /** Of z = W·a + b with so many terms: W and b are rounded, each product, and each sum. */
-function preActivation(layer: PlannedLayer, parameters: Numbers, z: Numbers, below: Uncertain): Uncertain {
+function preActivation(layer: PlannedLayer, parameters: Numbers, z: Numbers, below: UncertainRow): UncertainRow {
   const { weights, biases, input_size: n, units } = layer;
   const weight = (unit: number, k: number) => abs(parameters[weights.offset + unit * n + k]);
   const errors = indices(units).map((unit) => {
@@ -75,7 +75,12 @@ function preActivation(layer: PlannedLayer, parameters: Numbers, z: Numbers, bel
 }
 
 /** Loss and dLoss/dz of a row, with what rounding within the formula adds to either. */
-function output(pass: Pass, current: LayerPass, z: Uncertain, y: number[]): { loss: Uncertain; delta: Uncertain } {
+function output(
+  pass: Pass,
+  current: LayerPass,
+  z: UncertainRow,
+  y: number[],
+): { loss: UncertainRow; delta: UncertainRow } {
   const { units } = current.layer;
   const loss: OutputLoss = pass.output_loss;
   const of = (z: number[], a: number[], y: number[]): number[] => {
@@ -99,7 +104,7 @@ function output(pass: Pass, current: LayerPass, z: Uncertain, y: number[]): { lo
 }
 
 /** dLoss/dz of a hidden row from dLoss/da. */
-function throughActivation(current: LayerPass, z: Uncertain, a: Uncertain, gradient: Uncertain): Uncertain {
+function throughActivation(current: LayerPass, z: UncertainRow, a: UncertainRow, gradient: UncertainRow): UncertainRow {
   const { entry, options } = current.layer.activation;
   if (entry.kind === 'rowwise') return throughRow(entry, a, gradient);
   const derivative = (z: number, a: number) => entry.derivative(float64, z, a, options as ActivationOptions);
@@ -119,7 +124,7 @@ function throughActivation(current: LayerPass, z: Uncertain, a: Uncertain, gradi
   return { values, errors };
 }
 
-function throughRow(entry: RowwiseActivation, a: Uncertain, gradient: Uncertain): Uncertain {
+function throughRow(entry: RowwiseActivation, a: UncertainRow, gradient: UncertainRow): UncertainRow {
   const units = a.values.length;
   const both = { values: [...a.values, ...gradient.values], errors: [...a.errors, ...gradient.errors] };
   const back = (of: number[]) => {
@@ -135,7 +140,7 @@ function throughRow(entry: RowwiseActivation, a: Uncertain, gradient: Uncertain)
 }
 
 /** dLoss/da of the layer below: a sum over the units. */
-function propagated(layer: PlannedLayer, parameters: Numbers, delta: Uncertain): Uncertain {
+function propagated(layer: PlannedLayer, parameters: Numbers, delta: UncertainRow): UncertainRow {
   const { weights, input_size: n, units } = layer;
   const terms = (k: number, of: number[], weight: (w: number) => number) =>
     total(units, (unit) => weight(parameters[weights.offset + unit * n + k]) * of[unit]);
@@ -157,7 +162,7 @@ export function float32Bounds(planned: Plan, initial: InitialParameters, data: D
   let [loss, lossMagnitude] = [0, 0];
   for (let row = 0; row < data.rows; row++) {
     const inputs = rowOf(data.inputs, row, planned.input_size);
-    const layers = [{ a: { values: inputs, errors: inputs.map((x) => U * abs(x)) }, z: null as Uncertain | null }];
+    const layers = [{ a: { values: inputs, errors: inputs.map((x) => U * abs(x)) }, z: null as UncertainRow | null }];
     for (const current of pass.layers) {
       const { layer } = current;
       const zRow = rowOf(current.pre_activations, row, layer.units);
@@ -169,10 +174,10 @@ export function float32Bounds(planned: Plan, initial: InitialParameters, data: D
     outputs.push(...layers[layers.length - 1].a.errors);
     const perRow = data.targets.length / data.rows;
     const last = pass.layers.length - 1;
-    const end = output(pass, pass.layers[last], layers[last + 1].z as Uncertain, rowOf(data.targets, row, perRow));
+    const end = output(pass, pass.layers[last], layers[last + 1].z as UncertainRow, rowOf(data.targets, row, perRow));
     loss += end.loss.errors[0];
     lossMagnitude += abs(end.loss.values[0]);
-    let delta: Uncertain = {
+    let delta: UncertainRow = {
       values: end.delta.values.map((d) => scale * d),
       errors: end.delta.errors.map((e, k) => scale * (e + 2 * U * abs(end.delta.values[k]))),
     };
@@ -182,7 +187,7 @@ export function float32Bounds(planned: Plan, initial: InitialParameters, data: D
       addGradients(layer, delta, below, gradients, magnitudes);
       if (index === 0) break;
       const gradient = propagated(layer, parameters, delta);
-      delta = throughActivation(pass.layers[index - 1], layers[index].z as Uncertain, below, gradient);
+      delta = throughActivation(pass.layers[index - 1], layers[index].z as UncertainRow, below, gradient);
     }
   }
   return {
@@ -193,7 +198,13 @@ export function float32Bounds(planned: Plan, initial: InitialParameters, data: D
 }
 
 /** Of one row's share in dW[unit][k] = Σ_row δ[unit]·a[k] and db[unit] = Σ_row δ[unit]: its error and its magnitude. */
-function addGradients(layer: PlannedLayer, delta: Uncertain, a: Uncertain, errors: number[], magnitudes: number[]) {
+function addGradients(
+  layer: PlannedLayer,
+  delta: UncertainRow,
+  a: UncertainRow,
+  errors: number[],
+  magnitudes: number[],
+) {
   const { weights, biases, input_size: n, units } = layer;
   const add = (at: number, error: number, magnitude: number) => {
     errors[at] += error;

@@ -6,6 +6,7 @@ import type { ClipGradients, NetworkDefinition, Reduction } from '../../../src/e
 import type { LossName, LossSpec } from '../../../src/engine/losses.ts';
 import type { OptimizerSpec } from '../../../src/engine/optimizers.ts';
 import { fromWire } from '../../../src/engine/parameters.ts';
+import type { ScheduleSpec } from '../../../src/engine/schedules.ts';
 import { numbers } from '../compare.ts';
 
 /** A number, or "NaN", "Infinity", "-Infinity". */
@@ -49,6 +50,29 @@ export interface GoldenClip {
   readonly max_norm?: number;
   readonly max_value?: number;
   readonly eps?: number;
+}
+
+export interface TracedStep {
+  readonly step: number;
+  readonly epoch: number;
+  readonly batch: readonly number[];
+  readonly lr: number;
+  readonly loss: number;
+  readonly grad_norm: number;
+  readonly weights: readonly Matrix[];
+  readonly biases: Matrix;
+}
+
+export interface Trace extends GoldenNetwork {
+  readonly what: string;
+  readonly optimizer: { readonly name: string; readonly lr: number };
+  readonly clip?: GoldenClip | null;
+  readonly schedule?: readonly ScheduleSpec[] | null;
+  readonly steps: readonly TracedStep[];
+  readonly final: { readonly loss_full_batch: number; readonly outputs: Matrix };
+  readonly optimizer_state_after_last_step?: Readonly<
+    Record<string, number | { weights: readonly Matrix[]; biases: Matrix }>
+  >;
 }
 
 export function readGolden<T>(name: string): T {

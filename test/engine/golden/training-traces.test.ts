@@ -4,43 +4,19 @@ import { resolveOptimizer } from '../../../src/engine/optimizers.ts';
 import { plan } from '../../../src/engine/plan.ts';
 import { createReferenceBackend } from '../../../src/engine/reference/backend.ts';
 import { backwardPass } from '../../../src/engine/reference/backward.ts';
-import { learningRate, resolveSchedules, type ScheduleSpec } from '../../../src/engine/schedules.ts';
+import { learningRate, resolveSchedules } from '../../../src/engine/schedules.ts';
 import { expectClose } from '../compare.ts';
 import {
   clipOf,
   dataOf,
   definitionOf,
   flatParameters,
-  type GoldenClip,
   type GoldenNetwork,
   initialOf,
-  type Matrix,
   optimizerOf,
   readGolden,
+  type Trace,
 } from './reference-data.ts';
-
-interface TracedStep {
-  readonly step: number;
-  readonly epoch: number;
-  readonly batch: readonly number[];
-  readonly lr: number;
-  readonly loss: number;
-  readonly grad_norm: number;
-  readonly weights: readonly Matrix[];
-  readonly biases: Matrix;
-}
-
-interface Trace extends GoldenNetwork {
-  readonly what: string;
-  readonly optimizer: { readonly name: string; readonly lr: number };
-  readonly clip?: GoldenClip | null;
-  readonly schedule?: readonly ScheduleSpec[] | null;
-  readonly steps: readonly TracedStep[];
-  readonly final: { readonly loss_full_batch: number; readonly outputs: Matrix };
-  readonly optimizer_state_after_last_step?: Readonly<
-    Record<string, number | { weights: readonly Matrix[]; biases: Matrix }>
-  >;
-}
 
 const { traces } = readGolden<{ traces: readonly Trace[] }>('3-training-traces.json');
 

@@ -13,24 +13,10 @@ import {
   type GoldenClip,
   type GoldenNetwork,
   initialOf,
-  type Matrix,
   optimizerOf,
   readGolden,
+  type Trace,
 } from '../golden/reference-data.ts';
-
-interface Trace extends GoldenNetwork {
-  readonly optimizer: { readonly name: string; readonly lr: number };
-  readonly clip?: GoldenClip | null;
-  readonly steps: readonly {
-    readonly step: number;
-    readonly batch: readonly number[];
-    readonly lr: number;
-    readonly loss: number;
-    readonly weights: readonly Matrix[];
-    readonly biases: Matrix;
-  }[];
-  readonly final: { readonly loss_full_batch: number; readonly outputs: Matrix };
-}
 
 const { traces } = readGolden<{ traces: readonly Trace[] }>('3-training-traces.json');
 const torture = readGolden<{
