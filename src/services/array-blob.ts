@@ -7,6 +7,7 @@
  */
 
 import type { FloatArray } from '../engine/backend.ts';
+import { sharedFloats } from '../engine/wasm/data-memory.ts';
 
 export type NamedArrays = Readonly<Record<string, FloatArray>>;
 
@@ -29,14 +30,14 @@ export function encodeArrays(arrays: NamedArrays): Uint8Array {
 }
 
 /** The arrays, on shared memory, so that worker threads read them without a copy. */
-export function decodeArrays(bytes: Uint8Array): Record<string, Float64Array> {
+export function decodeArrays(bytes: Uint8Array): Record<string, FloatArray> {
   const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const headerEnd = 4 + file.readUInt32LE(0);
   const entries = JSON.parse(file.toString('latin1', 4, headerEnd)) as [string, number][];
   let offset = headerEnd;
   return Object.fromEntries(
     entries.map(([name, length]) => {
-      const values = new Float64Array(new SharedArrayBuffer(length * elementBytes));
+      const values = sharedFloats('float64', length);
       const end = offset + values.byteLength;
       new Uint8Array(values.buffer).set(file.subarray(offset, end));
       offset = end;

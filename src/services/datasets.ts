@@ -22,6 +22,7 @@ import type { FloatArray } from '../engine/backend.ts';
 import type { Precision } from '../engine/definition.ts';
 import { free } from '../engine/free.ts';
 import type { LossSpec } from '../engine/losses.ts';
+import { sharedFloats } from '../engine/wasm/data-memory.ts';
 import { notFound, ProblemError, refuse } from '../errors.ts';
 import { toTimestamp, type WirePage } from '../schemas/common.ts';
 import type { Matrix } from '../schemas/data.ts';
@@ -241,12 +242,6 @@ export function createDatasets(
 
 const partKey = (prefix: string, number: number): string => `${prefix}part-${number}`;
 const profileOf = (record: DatasetRecord): DatasetProfile => record.profile as DatasetProfile;
-
-function sharedFloats(type: Precision, length: number): FloatArray {
-  return type === 'float32'
-    ? new Float32Array(new SharedArrayBuffer(length * 4))
-    : new Float64Array(new SharedArrayBuffer(length * 8));
-}
 
 function sharedMatrix(type: Precision, rows: number, columns: number, flat: boolean): Matrix {
   return { rows, columns, values: sharedFloats(type, rows * columns), flat };

@@ -1,4 +1,5 @@
 /** One run in a thread, from the side of the main thread: its handle, its reports on their way to the handlers, its end. */
+import { memoriesOf } from '../engine/wasm/data-memory.ts';
 import { ArrivingFile } from './arriving-file.ts';
 import type { FilePiece } from './checkpoint.ts';
 import type { RunHandle, RunHandlers, RunOutcome } from './pool.ts';
@@ -51,7 +52,8 @@ export class PoolRun implements RunHandle {
     this.#thread = thread;
     this.#handlers = handlers;
     this.#escalationMs = escalation_ms;
-    thread.post({ type: 'run', request, checkpoint, settings, helpers, control: this.#control });
+    const memories = memoriesOf(request.data);
+    thread.post({ type: 'run', request, memories, checkpoint, settings, helpers, control: this.#control });
   }
 
   get finished(): Promise<RunOutcome> {

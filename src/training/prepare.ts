@@ -1,5 +1,6 @@
 /** From a request's data to what the back end trains and validates on: split, then scaled by the training rows. */
 import type { Data, FloatArray, Plan } from '../engine/backend.ts';
+import { sharedFloats } from '../engine/wasm/data-memory.ts';
 import { classOf, type MetricContext } from './metric-context.ts';
 import { applyScaling, type FittedScaling, fitScaling, invertScaling, type Preprocessing } from './preprocessing.ts';
 import type { RunRequest } from './request.ts';
@@ -30,7 +31,8 @@ export function prepareData(request: RunRequest, plan: Plan): PreparedData {
   const parts = split(request, labelsOf(data, context));
   const preprocessing = fitPreprocessing(request, plan, parts.train);
   // Weights are for training alone: what is measured counts every row once.
-  const scaled = scaleData({ ...data, weights: undefined }, preprocessing, plan);
+  // Where compiled code reads them, so that this is the only copy.
+  const scaled = scaleData({ ...data, weights: undefined }, preprocessing, plan, sharedFloatsFor);
   const weights = rowWeights(data, parts.train, context, request.class_weights, request.class_names);
   const gathered = (rows: Uint32Array): Data | null => (rows.length === 0 ? null : gather(scaled, rows, plan));
   const ownData = validation !== undefined && 'data' in validation ? validation.data : null;
@@ -73,8 +75,8 @@ function fitPreprocessing({ data, scaling }: RunRequest, plan: Plan, rows: Uint3
 }
 
 /** A new array in the network's precision; the array itself where nothing is to be done. */
-export function scale(scaling: FittedScaling | null, values: FloatArray, plan: Plan): FloatArray {
-  return scaling === null ? values : applyScaling(scaling, values, floatsFor(plan, values.length));
+export function scale(scaling: FittedScaling | null, values: FloatArray, plan: Plan, allocate = floatsFor): FloatArray {
+  return scaling === null ? values : applyScaling(scaling, values, allocate(plan, values.length));
 }
 
 /** From the network's outputs to the client's numbers. */
@@ -82,11 +84,11 @@ export function unscale(scaling: FittedScaling | null, values: FloatArray): Floa
   return scaling === null ? values : invertScaling(scaling, values, new Float64Array(values.length));
 }
 
-export function scaleData(data: Data, preprocessing: Preprocessing, plan: Plan): Data {
+export function scaleData(data: Data, preprocessing: Preprocessing, plan: Plan, allocate = floatsFor): Data {
   return {
     ...data,
-    inputs: scale(preprocessing.inputs, data.inputs, plan),
-    targets: scale(preprocessing.targets, data.targets, plan),
+    inputs: scale(preprocessing.inputs, data.inputs, plan, allocate),
+    targets: scale(preprocessing.targets, data.targets, plan, allocate),
   };
 }
 
@@ -107,6 +109,8 @@ export function gather(data: Data, rows: Uint32Array, plan: Plan): Data {
     weights: data.weights === undefined ? undefined : rowsOf(data.weights),
   };
 }
+
+const sharedFloatsFor = ({ precision }: Plan, length: number) => sharedFloats(precision, length);
 
 function floatsFor({ precision }: Plan, length: number): FloatArray {
   return precision === 'float32' ? new Float32Array(length) : new Float64Array(length);

@@ -171,6 +171,8 @@ export type ToWorker =
   | {
       readonly type: 'run';
       readonly request: RunRequest;
+      /** Those in which its rows lie, as far as compiled code can read them there. */
+      readonly memories: readonly WebAssembly.Memory[];
       /** Bytes of the checkpoint to go on from. */
       readonly checkpoint: Uint8Array | null;
       readonly control: Int32Array;

@@ -2,6 +2,7 @@
 import { parentPort, receiveMessageOnPort, type Transferable, workerData } from 'node:worker_threads';
 import { createBackend } from '../engine/backends.ts';
 import { collectGarbage } from '../engine/free.ts';
+import { keepMemories } from '../engine/wasm/data-memory.ts';
 import { disband, placesIn, type TeamCells, type TeamWork } from '../engine/wasm/team-cells.ts';
 import { serveTeam } from '../engine/wasm/team-member.ts';
 import { codedError } from './coded-error.ts';
@@ -21,7 +22,9 @@ function send(message: FromWorker, transfer: readonly Transferable[] = []): void
   port.postMessage(message, transfer);
 }
 
-function carryOut({ request, checkpoint, control, settings, helpers }: ToWorker & { readonly type: 'run' }): RunEnd {
+function carryOut({ request, memories, ...message }: ToWorker & { readonly type: 'run' }): RunEnd {
+  const { checkpoint, control, settings, helpers } = message;
+  keepMemories(memories);
   const teams: TeamCells[] = [];
   const offer = (work: TeamWork) => {
     const { cells } = work;

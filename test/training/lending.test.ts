@@ -27,6 +27,7 @@ afterEach(() => lending.close());
 const work: TeamWork = {
   module: new WebAssembly.Module(new Uint8Array([0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00])),
   memory: new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }),
+  data: {},
   cells: createTeamCells(0),
 };
 

@@ -6,7 +6,7 @@ const module = new WebAssembly.Module(new Uint8Array([0x00, 0x61, 0x73, 0x6d, 0x
 
 test('a parcel gives whoever opens it the same memory', () => {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
-  const parcel = seal({ module, memory, cells: createTeamCells(1) });
+  const parcel = seal({ module, memory, data: {}, cells: createTeamCells(1) });
   new Uint8Array(memory.buffer)[5] = 7;
   const opened = open(parcel);
   expect(new Uint8Array(opened.memory.buffer)[5]).toBe(7);

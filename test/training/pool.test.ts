@@ -54,7 +54,8 @@ async function until(condition: () => boolean): Promise<void> {
 function script(name: Script): { request: RunRequest; begun: Promise<unknown>; gate: Int32Array } {
   const gate = new Int32Array(new SharedArrayBuffer(4));
   const begun = Promise.resolve(Atomics.waitAsync(gate, 0, 0).value);
-  return { request: { script: name, gate } satisfies ScriptedRequest as unknown as RunRequest, begun, gate };
+  const request: RunRequest & ScriptedRequest = { ...smallRequest(), script: name, gate };
+  return { request, begun, gate };
 }
 
 describe('a run in the pool', () => {

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { sharedFloats } from '../../src/engine/wasm/data-memory.ts';
 import { decodeCheckpoint, modelOf } from '../../src/training/checkpoint.ts';
 import { createPool, type PoolOptions, type RunHandlers, type TrainingPool } from '../../src/training/pool.ts';
 import type { RunRequest } from '../../src/training/request.ts';
@@ -95,6 +96,20 @@ describe('a run with large steps', () => {
     handle.pause();
     expect((await handle.finished).kind).toBe('paused');
     expectBitsOfOneThread(request, seen.checkpoint);
+  });
+
+  test('reads large shared rows where they lie, by several threads, with the bits of one that has a copy', async () => {
+    const { seen, handlers, reached } = recorder();
+    const inputs = sharedFloats('float32', 6_000 * 50);
+    inputs.set(Array.from({ length: inputs.length }, (_, i) => Math.sin(i * 12.9898)));
+    const targets = inputs.slice(0, 6_000 * 3);
+    const request = largeRequest({ data: { rows: 6_000, inputs, targets }, scaling: { targets: 'standardize' } });
+    const handle = pool.run(request, handlers);
+    await reached(2);
+    handle.pause();
+    expect((await handle.finished).kind).toBe('paused');
+    const copied = { rows: 6_000, inputs: Float32Array.from(inputs), targets };
+    expectBitsOfOneThread({ ...request, data: copied }, seen.checkpoint);
   });
 
   test('gives workers back to the next runs, and borrows them again', async () => {

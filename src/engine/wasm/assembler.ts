@@ -24,6 +24,9 @@ function alignment(opcode: Opcode): number {
   return wideLoads.has(opcode) ? 3 : 2;
 }
 
+/** Bit of the alignment that says that the number of a memory follows. */
+const NAMES_MEMORY = 0x40;
+
 const wideLoads: ReadonlySet<Opcode> = new Set(['f64.load', 'f64.store', 'v128.load64_splat', 'v128.load64_zero']);
 
 /** The body of one function. Every method appends an instruction; structured control flow takes its body as a callback. */
@@ -93,17 +96,18 @@ export class FunctionBuilder {
     return this.op('v128.const').#raw(bytes);
   }
 
-  /** A load or store; its address is on the stack, below the value of a store. */
-  memory(opcode: Opcode, offset = 0): this {
+  /** A load or store; its address is on the stack, below the value of a store. Memories are numbered as they are imported. */
+  memory(opcode: Opcode, offset = 0, memory = 0): this {
     this.op(opcode);
-    this.#code.byte(alignment(opcode));
+    this.#code.byte(alignment(opcode) | (memory === 0 ? 0 : NAMES_MEMORY));
+    if (memory !== 0) this.#code.unsigned(memory);
     this.#code.unsigned(offset);
     return this;
   }
 
-  /** `memory.copy` and `memory.fill` name their memories after the opcode. */
-  bulk(opcode: 'memory.copy' | 'memory.fill'): this {
-    return this.op(opcode).#raw(opcode === 'memory.copy' ? [0, 0] : [0]);
+  /** `memory.copy` and `memory.fill` name their memories after the opcode: the first one, and from where it is copied. */
+  bulk(opcode: 'memory.copy' | 'memory.fill', from = 0): this {
+    return this.op(opcode).#raw(opcode === 'memory.copy' ? [0, from] : [0]);
   }
 
   /** A lane of `extract_lane` or `replace_lane`. */
@@ -232,14 +236,14 @@ export interface MemoryImport {
   readonly shared?: boolean;
 }
 
-/** A module that imports at most one memory and exports functions. */
+/** A module that imports memories and exports functions. */
 export class ModuleBuilder {
   readonly #functions: FunctionBuilder[] = [];
   readonly #exports: { name: string; index: Index }[] = [];
-  readonly #memory: MemoryImport | undefined;
+  readonly #memories: readonly MemoryImport[];
 
-  constructor(memory?: MemoryImport) {
-    this.#memory = memory;
+  constructor(...memories: readonly MemoryImport[]) {
+    this.#memories = memories;
   }
 
   /** Adds a function and returns its index, which `call` takes; an exported one has a name. */
@@ -263,7 +267,7 @@ export class ModuleBuilder {
     const out = new ByteWriter();
     out.append([0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]);
     section(out, 1, [...types.values()], (content, type) => content.append(type));
-    section(out, 2, this.#memory === undefined ? [] : [this.#memory], writeMemoryImport);
+    section(out, 2, this.#memories, writeMemoryImport);
     section(out, 3, this.#functions, (content, f) => content.unsigned(indices.indexOf(typeOf(f).join())));
     section(out, 7, this.#exports, (content, { name, index }) => {
       content.text(name);

@@ -107,7 +107,7 @@ function arrangeFunction(context: KernelContext, base: number, width: number, to
       return;
     }
     f.whileBelow(first, { local: end }, 1, () => {
-      copyRow(f, o, from, at, width);
+      copyRow(f, o, { at: from }, at, width);
       f.increment(from, width).increment(at, to.stride);
     });
   });

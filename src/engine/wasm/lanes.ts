@@ -51,8 +51,9 @@ export class Lanes implements Arithmetic<Expression, Mask> {
   }
 
   /** A vector at a local's address plus an offset. Loads before and after a store of the same place need a `forget` between. */
-  load(base: Index, offset: number): Expression {
-    return this.#graph.node(`load ${base} ${offset}`, [], (f) => f.get(base).memory('v128.load', offset));
+  load(base: Index, offset: number, memory = 0): Expression {
+    const emit = (f: FunctionBuilder) => f.get(base).memory('v128.load', offset, memory);
+    return this.#graph.node(`load ${base} ${offset} of ${memory}`, [], emit);
   }
 
   /** One number in memory, in every lane. `again` reads it anew at every use, which spares registers. */

@@ -7,6 +7,7 @@
  * blocks of one and the same layout, so a moment lies at a fixed distance from its parameter.
  */
 import type { FloatArray, Plan, PlannedLayer, PlannedNormalization, TensorSlice } from '../backend.ts';
+import type { DataPart } from './data-memory.ts';
 import { shapes } from './lane-shape.ts';
 import type { Tile } from './product.ts';
 
@@ -107,6 +108,8 @@ export interface NetworkLayout {
   readonly targets: Rows;
   /** Whether every row of the data has a weight. */
   readonly weighted: boolean;
+  /** What of the data lies in memories of its own. */
+  readonly apart: readonly DataPart[];
   /** One per row: weights of the rows, losses of the rows. */
   readonly rowWeights: number;
   readonly rowLosses: number;
@@ -132,7 +135,7 @@ export interface NetworkLayout {
   readonly words: number;
   /** Results of a step; see `resultOffset`. */
   readonly results: number;
-  /** From here on: the data set. */
+  /** From here on: what of the data set has no memory of its own. */
   readonly end: number;
 }
 
@@ -200,6 +203,7 @@ export interface LayoutOptions {
   readonly storesGradients: boolean;
   readonly labels: boolean;
   readonly weighted: boolean;
+  readonly apart: readonly DataPart[];
   /** Names of the optimizer's numbers of one step. */
   readonly optimizerScalars: readonly string[];
 }
@@ -326,6 +330,9 @@ export function createLayout({
     end: places.end,
   };
 }
+
+/** The number of the memory in which a part of the data lies, as the module imports them: 0 is that of the network. */
+export const memoryOfPart = ({ apart }: NetworkLayout, part: DataPart): number => apart.indexOf(part) + 1;
 
 /** Copies between a flat parameter buffer and a block in memory, in either direction. */
 export function copyBlock(

@@ -6,6 +6,17 @@ export interface CompiledCode {
   readonly module: WebAssembly.Module;
 }
 
+/** The code of a network at work: its memory, and those of the data that lie apart, as the module names them. */
+export interface WorkingCode {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly data: Readonly<Record<string, WebAssembly.Memory>>;
+}
+
+export function instantiate({ module, memory, data }: WorkingCode): WebAssembly.Instance {
+  return new WebAssembly.Instance(module, { engine: { memory, ...data } });
+}
+
 /** Modules kept; the one not used for longest goes first. */
 const CAPACITY = 32;
 const modules = new Map<string, WebAssembly.Module>();

@@ -1,6 +1,7 @@
 /** The numbers that pass between a compiled step and the back end: where kernels and JavaScript find them. */
 import type { Optimizer } from '../optimizers.ts';
 import type { Resolved } from '../options.ts';
+import { dataParts } from './data-memory.ts';
 import type { NetworkLayout } from './layout.ts';
 
 /**
@@ -19,8 +20,8 @@ export function scalarOffset(
   return layout.scalars + index * layout.bytesPerNumber;
 }
 
-/** Addresses of the data set, and what keys the dropout masks: seed and step as two words each. */
-const words = ['inputs', 'targets', 'weights', 'seed_low', 'seed_high', 'step_low', 'step_high'] as const;
+/** Addresses of the data set, each in its memory, and what keys the dropout masks: seed and step as two words each. */
+const words = [...dataParts, 'seed_low', 'seed_high', 'step_low', 'step_high'] as const;
 
 /** Address of a 32-bit word. */
 export function wordOffset(layout: Pick<NetworkLayout, 'words'>, name: (typeof words)[number]): number {

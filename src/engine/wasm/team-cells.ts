@@ -5,6 +5,7 @@
  * is `ready` when the leader may give it work; the leader makes it `busy` for one phase. Only a `ready` member can leave,
  * so between two phases members come and go, and no bit of the result depends on how many there are.
  */
+import type { WorkingCode } from './modules.ts';
 
 /** Records of the cells, a cache line each: first the leader's, then one per member. */
 const RECORD = 16;
@@ -37,9 +38,7 @@ export type MemberState = keyof typeof memberStates;
 export type TeamCells = Int32Array<SharedArrayBuffer>;
 
 /** What a thread needs to take part in the steps of a compiled network. */
-export interface TeamWork {
-  readonly module: WebAssembly.Module;
-  readonly memory: WebAssembly.Memory;
+export interface TeamWork extends WorkingCode {
   readonly cells: TeamCells;
 }
 

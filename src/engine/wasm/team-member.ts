@@ -1,5 +1,6 @@
 /** A thread that helps another one with the steps of its network. */
 
+import { instantiate } from './modules.ts';
 import { phasesOf } from './phases.ts';
 import {
   changeState,
@@ -12,10 +13,11 @@ import {
 } from './team-cells.ts';
 
 /** Carries out what the leader gives to the member at this place, until it is recalled or the team is disbanded. */
-export function serveTeam({ module, memory, cells }: TeamWork, member: number): void {
+export function serveTeam(work: TeamWork, member: number): void {
+  const { cells } = work;
   const cell = (name: Parameters<typeof memberCell>[1]) => memberCell(member, name);
-  const [signal, given, done, work] = [cell('signal'), cell('given'), cell('done'), cell('arguments')];
-  const phases = phasesOf(new WebAssembly.Instance(module, { engine: { memory } }).exports);
+  const [signal, given, done, task] = [cell('signal'), cell('given'), cell('done'), cell('arguments')];
+  const phases = phasesOf(instantiate(work).exports);
   Atomics.store(cells, done, Atomics.load(cells, given));
   changeState(cells, member, 'absent', 'ready');
   raiseSignal(cells, leaderCell('signal'));
@@ -23,7 +25,7 @@ export function serveTeam({ module, memory, cells }: TeamWork, member: number): 
     const seen = Atomics.load(cells, signal);
     const number = Atomics.load(cells, given);
     if (number !== Atomics.load(cells, done)) {
-      phases[Atomics.load(cells, cell('phase'))].run(cells[work], cells[work + 1], cells[work + 2]);
+      phases[Atomics.load(cells, cell('phase'))].run(cells[task], cells[task + 1], cells[task + 2]);
       Atomics.store(cells, done, number);
       raiseSignal(cells, leaderCell('signal'));
     } else if (Atomics.load(cells, leaderCell('disbanded')) !== 0) {

@@ -1,5 +1,6 @@
 /** The leader of the threads that carry out the steps of one network together. */
 import type { Plan } from '../backend.ts';
+import type { WorkingCode } from './modules.ts';
 import { argumentsOf, operationsPerStep, type Phase, partOf, type Span } from './phases.ts';
 import {
   changeState,
@@ -47,9 +48,9 @@ export class Team {
   /** Those who work on the phase under way. */
   readonly #busy: number[] = [];
 
-  constructor(module: WebAssembly.Module, memory: WebAssembly.Memory, { members, offer }: TeamOptions) {
+  constructor(code: WorkingCode, { members, offer }: TeamOptions) {
     this.#cells = createTeamCells(members);
-    offer({ module, memory, cells: this.#cells });
+    offer({ ...code, cells: this.#cells });
   }
 
   /** Whether anybody is there to help at present. */

@@ -6,8 +6,9 @@ import { reductionScale } from '../losses.ts';
 import { initialRunning, resolveOptimizer } from '../optimizers.ts';
 import type { InitialParameters } from '../plan.ts';
 import type { Batches } from './batches.ts';
+import { dataParts, memoriesApart, PAGE, SLACK } from './data-memory.ts';
 import { copyBlock, copyStatistics, type NetworkLayout } from './layout.ts';
-import { type CompiledCode, compiledCode } from './modules.ts';
+import { type CompiledCode, compiledCode, instantiate } from './modules.ts';
 import type { Tile } from './product.ts';
 import type { Program, StepRange } from './program.ts';
 import { resultOffset, scalarOffset, wordOffset } from './scalars.ts';
@@ -15,10 +16,6 @@ import { PIECE_OPERATIONS, piecesOf, Stages } from './stages.ts';
 import { isWorthATeam, leastOperations, Team, type TeamOptions } from './team.ts';
 import { emitTiles, type TilesExports, type TilesOptions, tilesLayout } from './tiles.ts';
 import { TilesInference } from './tiles-inference.ts';
-
-const PAGE = 65536;
-/** Vectors may be read past the last number of the data. */
-const SLACK = 64;
 
 /** Whether there are steps, and how large ones are carried out. */
 export interface StepOptions {
@@ -55,16 +52,18 @@ export function tilesOptions(
     mode: setup.arithmetic,
     tile,
     weighted: data.weights !== undefined,
+    apart: dataParts.filter((part) => part in memoriesApart(data, plan.precision)),
     phased: threads > 1 || piecesOf(plan, batch, piece_operations) > 1,
     threads,
     trains,
   };
 }
 
-/** Memory that the compiled network and its data take, in bytes. */
+/** Memory that the compiled network takes, and of its data what it has to copy, in bytes. */
 export function tilesMemory(options: TilesOptions, data: Data): number {
   const layout = tilesLayout(options);
-  const numbers = data.inputs.length + data.targets.length + (data.weights?.length ?? 0);
+  const copied = dataParts.filter((part) => !options.apart.includes(part));
+  const numbers = copied.reduce((sum, part) => sum + (data[part]?.length ?? 0), 0);
   return layout.end + numbers * layout.bytesPerNumber + 4 * SLACK;
 }
 
@@ -124,7 +123,8 @@ export class TilesProgram implements Program {
     this.#memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
     this.code = compiledCode({ strategy: 'tiles', ...this.#options }, () => emitTiles(this.#options, layout));
     const { module } = this.code;
-    const instance = new WebAssembly.Instance(module, { engine: { memory: this.#memory } });
+    const code = { module, memory: this.#memory, data: memoriesApart(data, plan.precision) };
+    const instance = instantiate(code);
     this.#exports = instance.exports as unknown as TilesExports;
     this.#numbers = this.#view(0, this.#memory.buffer.byteLength / layout.bytesPerNumber);
     this.#order = new Uint32Array(this.#memory.buffer, layout.order, layout.capacity);
@@ -140,7 +140,7 @@ export class TilesProgram implements Program {
     );
     const { team, piece_operations = PIECE_OPERATIONS } = options;
     this.abandons = piecesOf(plan, this.#options.batch, piece_operations) > 1;
-    const leader = shared && team ? new Team(module, this.#memory, team) : null;
+    const leader = shared && team ? new Team(code, team) : null;
     this.#stages = this.#options.phased ? new Stages(instance.exports, layout, leader, piece_operations) : null;
     const help = leader && team && this.#stages;
     this.#inference = new TilesInference(
@@ -311,17 +311,16 @@ export class TilesProgram implements Program {
     return flat;
   }
 
-  /** The data set behind the network; the kernels find it by its addresses. */
-  #placeData({ inputs, targets, weights }: Data): void {
+  /** The data set behind the network, except what lies elsewhere; the kernels find it by its addresses. */
+  #placeData(data: Data): void {
     const bytes = this.#layout.bytesPerNumber;
     let place = this.#layout.end;
-    for (const [name, values] of [
-      ['inputs', inputs],
-      ['targets', targets],
-      ['weights', weights],
-    ] as const) {
+    for (const part of dataParts) {
+      const values = data[part];
       if (values === undefined) continue;
-      this.#setWord(name, place);
+      const apart = this.#layout.apart.includes(part);
+      this.#setWord(part, apart ? values.byteOffset : place);
+      if (apart) continue;
       this.#numbers.set(values, place / bytes);
       place = Math.ceil((place + values.length * bytes) / SLACK) * SLACK + SLACK;
     }

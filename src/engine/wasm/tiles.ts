@@ -10,6 +10,7 @@ import {
   updateKernel,
   weightGradientKernel,
 } from './backward.ts';
+import { type DataPart, LARGEST_MEMORY, PAGE } from './data-memory.ts';
 import { activationKernel, activationTraits, forwardKernel } from './forward.ts';
 import { gatherKernel } from './gather.ts';
 import { emitInference } from './inference.ts';
@@ -34,6 +35,8 @@ export interface TilesOptions {
   readonly mode: ArithmeticMode;
   readonly tile: Tile;
   readonly weighted: boolean;
+  /** What of the data is read from memories of its own. */
+  readonly apart: readonly DataPart[];
   /** Whether the step is there in phases as well. */
   readonly phased: boolean;
   /** How many threads may carry them out together; where more than one, the memory is shared. */
@@ -58,13 +61,14 @@ export interface TilesExports {
   readonly check: (rows: number) => void;
 }
 
-export function tilesLayout({ plan, rule, batch, tile, weighted, threads }: TilesOptions): NetworkLayout {
+export function tilesLayout({ plan, rule, batch, tile, weighted, apart, threads }: TilesOptions): NetworkLayout {
   const { entry, options } = rule.optimizer;
   return createLayout({
     plan,
     tile,
     batch,
     weighted,
+    apart,
     threads,
     slots: entry.slots(options).length,
     storesGradients: rule.clip.kind === 'norm',
@@ -73,18 +77,14 @@ export function tilesLayout({ plan, rule, batch, tile, weighted, threads }: Tile
   });
 }
 
-/** In pages: what a shared memory has to name, whatever it really takes. */
-const LARGEST_MEMORY = 65536;
-
-/** The bytes of the network's module; it imports its memory as `engine.memory`. */
+/** The bytes of the network's module; it imports its memory as `engine.memory`, those of the data by the names of the parts. */
 export function emitTiles(options: TilesOptions, layout: NetworkLayout): Uint8Array<ArrayBuffer> {
-  const minimum = Math.ceil(layout.end / 65536);
-  const module = new ModuleBuilder({
-    module: 'engine',
-    name: 'memory',
-    minimum,
-    ...(options.threads > 1 ? { shared: true, maximum: LARGEST_MEMORY } : {}),
-  });
+  const minimum = Math.ceil(layout.end / PAGE);
+  const shared = { shared: true, maximum: LARGEST_MEMORY };
+  const module = new ModuleBuilder(
+    { module: 'engine', name: 'memory', minimum, ...(options.threads > 1 ? shared : {}) },
+    ...options.apart.map((name) => ({ module: 'engine', name, minimum: 1, ...shared })),
+  );
   const context: KernelContext = { module, layout, mode: options.mode };
   const { training, inference, single } = forward(context, options.trains);
   const output = outputKernel(context);

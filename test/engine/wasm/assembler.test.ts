@@ -79,6 +79,25 @@ describe('a module', () => {
     expect(Buffer.from(bytes).includes(Buffer.from([0xfe, 0x17, 0x02, 0x00]))).toBe(true);
   });
 
+  it('reads one of several memories and writes another', () => {
+    const memories = ['to', 'from'].map((name) => ({ module: 'e', name, minimum: 1 }));
+    const module = new ModuleBuilder(...memories);
+    module.function(
+      [],
+      [],
+      (f) => {
+        f.i32(0).i32(0).memory('i32.load', 300, 1).memory('i32.store', 8);
+        f.i32(16).i32(300).i32(8).bulk('memory.copy', 1);
+      },
+      'copy',
+    );
+    const [to, from] = memories.map(() => new WebAssembly.Memory({ initial: 1 }));
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(module.encode()), { e: { to, from } });
+    new Int32Array(from.buffer).set([5, 6, 7], 75);
+    (exports.copy as () => void)();
+    expect([...new Int32Array(to.buffer, 8, 5)]).toEqual([5, 0, 5, 6, 0]);
+  });
+
   it('runs loops and branches', () => {
     const module = new ModuleBuilder();
     module.function(

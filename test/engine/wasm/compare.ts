@@ -5,6 +5,7 @@ import type { NetworkDefinition } from '../../../src/engine/definition.ts';
 import { initialParameters, plan as planOf } from '../../../src/engine/plan.ts';
 import { createReferenceBackend } from '../../../src/engine/reference/backend.ts';
 import { createWasmBackend, type WasmOptions } from '../../../src/engine/wasm/backend.ts';
+import { sharedFloats } from '../../../src/engine/wasm/data-memory.ts';
 
 export interface Case {
   readonly definition: NetworkDefinition;
@@ -12,6 +13,8 @@ export interface Case {
   readonly rows?: number;
   readonly epochs?: number;
   readonly weighted?: boolean;
+  /** The rows lie in memories of their own. */
+  readonly apart?: boolean;
   readonly learning_rate?: number;
   readonly options?: WasmOptions;
 }
@@ -42,18 +45,23 @@ export function prepare({
   rows = 21,
   epochs = 3,
   weighted = false,
+  apart = false,
   learning_rate = 0.02,
   options,
 }: Case) {
   const plan = planOf(definition);
-  const FloatArrayOf = plan.precision === 'float64' ? Float64Array : Float32Array;
+  const array = (values: readonly number[]): FloatArray => {
+    const numbers = sharedFloats(plan.precision, values.length, apart ? 0 : Infinity);
+    numbers.set(values);
+    return numbers;
+  };
   const domain = plan.loss.entry.target_domain;
   const values = domain.kind === 'values' ? domain.values : [];
   const data: Data = {
     rows,
-    inputs: new FloatArrayOf(Array.from({ length: rows * plan.input_size }, (_, i) => noise(i) * 2 - 1)),
-    targets: new FloatArrayOf(targetsFor(domain.kind, values, rows, plan.output_size)),
-    ...(weighted ? { weights: new FloatArrayOf(Array.from({ length: rows }, (_, i) => noise(i + 5) + 0.5)) } : {}),
+    inputs: array(Array.from({ length: rows * plan.input_size }, (_, i) => noise(i) * 2 - 1)),
+    targets: array(targetsFor(domain.kind, values, rows, plan.output_size)),
+    ...(weighted ? { weights: array(Array.from({ length: rows }, (_, i) => noise(i + 5) + 0.5)) } : {}),
   };
   const full: TrainingSetup = { arithmetic: 'strict', batch_size: 8, seed: 2 ** 40 + 7, ...setup };
   const initial = initialParameters(plan, definition, 1);

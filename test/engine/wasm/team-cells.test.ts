@@ -19,7 +19,7 @@ function team(): { readonly leader: Team; readonly work: TeamWork; readonly carr
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
   let offered: TeamWork | undefined;
   const module = new WebAssembly.Module(builder.encode());
-  const leader = new Team(module, memory, { members: 1, offer: (work) => (offered = work) });
+  const leader = new Team({ module, memory, data: {} }, { members: 1, offer: (work) => (offered = work) });
   return { leader, work: offered as unknown as TeamWork, carriedOut: () => new Int32Array(memory.buffer)[0] };
 }
 

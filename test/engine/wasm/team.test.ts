@@ -127,6 +127,17 @@ describe('a step that several threads carry out gives the bits of one thread', (
     });
   });
 
+  it('with rows in a memory of their own', async () => {
+    await expectSameTogether({
+      definition: network([37, 65, 3], { dropout: 0.2 }),
+      setup: { optimizer: 'adam', arithmetic: 'fused', batch_size: 90 },
+      rows: 200,
+      epochs: 2,
+      weighted: true,
+      apart: true,
+    });
+  });
+
   it('with four of them', async () => {
     const fourth = start();
     threads.push(fourth);
