@@ -177,7 +177,10 @@ async function recordOf({ store, now }: CreationContext, admitted: AdmittedJob):
   const kept = typeof request.sample_weights === 'string' ? extra : rest;
   const arrays = dataset_id === null ? admitted.arrays : kept;
   const data_key = Object.keys(arrays).length === 0 ? null : `${jobPrefix(id)}data`;
-  if (data_key !== null) await store.blobs.put(data_key, encodeArrays(arrays));
+  // The disk and this thread are at work at the same time.
+  const stored = data_key === null ? null : store.blobs.put(data_key, encodeArrays(arrays));
+  const run_sha256 = runDigest(definition, plan, request);
+  const [warnings] = await Promise.all([lintJob(admitted), stored]);
   return {
     id,
     network_id: admitted.network_id,
@@ -188,10 +191,10 @@ async function recordOf({ store, now }: CreationContext, admitted: AdmittedJob):
     data_key,
     epochs: request.epochs,
     steps: admitted.steps,
-    warnings: await lintJob(admitted),
+    warnings,
     metadata: admitted.metadata,
     priority: admitted.priority,
-    run_sha256: runDigest(definition, plan, request),
+    run_sha256,
     roundings: roundingsHere(request),
     created_at: now(),
   };
