@@ -51,6 +51,15 @@ export type LiveProgress = Pick<
   'epoch' | 'epochs' | 'step' | 'steps' | 'samples_per_second' | 'latest' | 'best' | 'backend' | 'threads' | 'warnings'
 >;
 
+/** A checkpoint whose blob is stored, and what its record needs. */
+interface KeptCheckpoint extends Pick<JobChange, 'checkpoints' | 'drop_checkpoints'> {
+  readonly best: JobProgress['best'];
+  readonly event: NewEvent;
+}
+
+/** Whether the end of the attempt follows. */
+const isLast = ({ reason }: Pick<ArrivingCheckpoint, 'reason'>) => reason !== 'periodic' && reason !== 'epoch';
+
 /** The attempt has been replaced: nothing that it reports may be kept. */
 class LostLease extends Error {}
 
@@ -73,6 +82,8 @@ export class JobRun {
   #roundings: readonly RoundingSpan[];
   /** Changes that the worker has not named the step of. */
   readonly #unansweredRates: number[] = [];
+  /** The attempt's last checkpoint, as long as nothing but its blob is stored. */
+  #last: KeptCheckpoint | null = null;
 
   constructor(job: JobRecord, every_epochs: number | undefined, context: RunContext) {
     this.job = job;
@@ -202,20 +213,28 @@ export class JobRun {
     const sha256 = Buffer.from(trailer()).toString('hex');
     const record = { step: report.step, epoch: report.epoch, kind: report.reason, blob_key, sha256, size };
     const stored = await store.checkpoints.list(id);
-    await this.#keep({
-      set: { ...this.live, best: wireBest(report.best) },
-      points: this.#points(),
+    const kept: KeptCheckpoint = {
+      best: wireBest(report.best),
       checkpoints: [record],
       drop_checkpoints: droppedSteps(stored, report, { every_epochs: this.#every, best_step: report.best?.step }),
-      events: [
-        ...this.#notes,
-        { type: 'checkpoint', data: { step: report.step, epoch: report.epoch, reason: report.reason } },
-      ],
+      event: { type: 'checkpoint', data: { step: report.step, epoch: report.epoch, reason: report.reason } },
+    };
+    // What comes with the end of the attempt is stored with it: one commit less to wait for.
+    if (isLast(report)) this.#last = kept;
+    else await this.#keepCheckpoint(kept);
+  };
+
+  async #keepCheckpoint({ best, event, ...kept }: KeptCheckpoint): Promise<void> {
+    await this.#keep({
+      set: { ...this.live, best },
+      points: this.#points(),
+      ...kept,
+      events: [...this.#notes, event],
     });
     this.hasSaved = true;
     this.tail.clear();
     this.#notes = [];
-  };
+  }
 
   /** Writes as this attempt, unless it has been replaced. */
   async #keep(change: Omit<JobChange, 'id' | 'at' | 'from' | 'attempt' | 'to'>): Promise<void> {
@@ -242,12 +261,16 @@ export class JobRun {
       outcome.kind === 'crashed' ? await this.#crash(outcome) : settlement(outcome, modelOf(this.job));
     // What was measured after the last checkpoint is kept only when the run has ended; else it is going to be measured again.
     const isEnd = outcome.kind === 'succeeded' || outcome.kind === 'failed';
+    const last = this.#last;
+    const keepsAll = isEnd || last !== null;
     await applyEvent(store, this.job, settled.event, {
       at: now(),
       reason: settled.reason,
-      set: { ...(isEnd ? this.live : {}), ...settled.set },
-      points: isEnd ? this.#points() : [],
-      events: [...(isEnd ? this.#notes : []), ...(settled.events ?? [])],
+      set: { ...(keepsAll ? this.live : {}), ...(last && { best: last.best }), ...settled.set },
+      points: keepsAll ? this.#points() : [],
+      checkpoints: last?.checkpoints,
+      drop_checkpoints: last?.drop_checkpoints,
+      events: [...(keepsAll ? this.#notes : []), ...(last === null ? [] : [last.event]), ...(settled.events ?? [])],
     });
     feed.signal(this.job.id, 'events');
   }

@@ -10,7 +10,7 @@ export function queueMove(state: JobState): QueueMove {
   return isTerminal(state) || state === 'paused' ? 'leave' : 'keep';
 }
 
-export interface Move extends Pick<JobChange, 'points' | 'rewind'> {
+export interface Move extends Pick<JobChange, 'points' | 'rewind' | 'checkpoints' | 'drop_checkpoints'> {
   readonly at: number;
   readonly reason: string | null;
   readonly set?: Partial<JobProgress> | undefined;
@@ -58,6 +58,8 @@ export function changeTo(job: JobRecord, to: JobState, move: Move): JobChange {
     },
     points: move.points,
     rewind: move.rewind,
+    checkpoints: move.checkpoints,
+    drop_checkpoints: move.drop_checkpoints,
     events: [...(move.events ?? []), { type: 'state', data: { state: to, reason } }],
   };
 }

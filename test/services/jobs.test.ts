@@ -11,7 +11,8 @@ import { type KeptRequest, runRequest } from '../../src/services/job-request.ts'
 import { createJobs, type Jobs } from '../../src/services/jobs.ts';
 import { silentLog } from '../../src/services/log.ts';
 import { openStore } from '../../src/store/open.ts';
-import { checkpointKey, type Store, StoreError } from '../../src/store/store.ts';
+import { checkpointKey, type JobChange, type Store, StoreError } from '../../src/store/store.ts';
+import { decodeCheckpoint } from '../../src/training/checkpoint.ts';
 import {
   createPool,
   type RunHandle,
@@ -188,6 +189,42 @@ describe('a worker that dies', () => {
       async () => ({ kind: 'crashed', step, error: { code: 'out_of_memory', message: 'no memory' } });
     await open(starve(1), starve(2), starve(3));
     expect(await train()).toMatchObject({ state: 'failed', stop_reason: 'out_of_memory' });
+  });
+});
+
+describe('the last checkpoint of an attempt', () => {
+  it('is stored by the change that ends it: nobody sees one without the other', async () => {
+    await open();
+    const changes: JobChange[] = [];
+    const change: Store['jobs']['change'] = async (given) => {
+      changes.push(given);
+      return store.jobs.change(given);
+    };
+    const watched = { ...store, jobs: { ...store.jobs, change } };
+    const own = createJobs({ store: watched, pool: scriptedPool(), datasets, limits: defaultLimits, log: silentLog });
+    const { id } = await own.create(input());
+    const done = await own.wait(id, 30);
+    await own.close();
+    const saving = changes.filter(({ checkpoints = [] }) => checkpoints.length > 0);
+    expect(saving.at(-1)).toBe(changes.at(-1));
+    expect(saving.at(-1)).toMatchObject({ to: { state: 'succeeded' }, checkpoints: [{ kind: 'end' }] });
+    expect(saving.slice(0, -1).every(({ to }) => to === undefined)).toBe(true);
+    const kept = await store.checkpoints.list(id);
+    expect(kept[0]).toMatchObject({ kind: 'end', step: done.progress.step });
+    const { data } = await store.events.list(id, { after: 0, limit: 1000 });
+    expect(data.slice(-2).map(({ type }) => type)).toEqual(['checkpoint', 'state']);
+  });
+
+  it('is stored with the crash when the worker dies behind it, and not trained again', async () => {
+    let step = 0;
+    const goOn: Script = (request, handlers, checkpoint) => {
+      step = decodeCheckpoint(checkpoint as Uint8Array).cursor.step;
+      return real.run(request, handlers, checkpoint).finished;
+    };
+    await open(upToCheckpoint(crash), goOn);
+    const done = await train({ checkpoint: {} });
+    expect(done).toMatchObject({ state: 'succeeded', attempt: 2 });
+    expect(step).toBe(done.progress.steps);
   });
 });
 

@@ -50,6 +50,12 @@ describe('the order of writes and syncs', () => {
     expect(faultsOf(...calls).join('\n')).toMatch(fault);
   });
 
+  it('is right when a checkpoint is written once more that a record names already', () => {
+    const { written, blobSyncBegins, blobSyncEnds, renamed, folderSynced } = lines;
+    const again = [written, blobSyncBegins, blobSyncEnds, renamed, folderSynced];
+    expect(faultsOf(...Object.values(lines), ...again)).toEqual([]);
+  });
+
   it('of a real server is right, where strace can look', async () => {
     const problem = straceProblem();
     if (problem !== null) return expect(problem).toContain('the order of syncs was not looked at');
