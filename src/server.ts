@@ -80,7 +80,7 @@ async function start(config: Config, logger: Logger): Promise<void> {
       readyLine(app),
     );
     // Probing the processor takes some 35 ms: whoever waits for this line is answered first.
-    setTimeout(() => services.warmUp(), warmUpAfter).unref();
+    setTimeout(() => void services.warmUp(), warmUpAfter).unref();
   } catch (error) {
     await services.close();
     throw error;

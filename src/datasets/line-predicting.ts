@@ -1,8 +1,8 @@
 /** Predicting lines of JSON away from the main thread: what it says to the thread that does it. */
 import { Worker } from 'node:worker_threads';
-import type { WorkerOptions } from '../training/protocol.ts';
+import type { CompilingWorkerOptions } from '../training/protocol.ts';
 import type { CodedError } from '../training/request.ts';
-import { machine } from '../training/revectorize.ts';
+import { compilerHere } from '../training/revectorize.ts';
 import type { AnsweredLines, LineModel } from './line-predictions.ts';
 
 export type ToLineThread =
@@ -46,7 +46,7 @@ export function openLinePredictors(): LinePredictors {
   }
 
   function start(): Worker {
-    const workerData: WorkerOptions = { niceness, compiler: { revectorized: machine().revectorized } };
+    const workerData: CompilingWorkerOptions = { niceness, compiler: compilerHere() };
     const started = new Worker(new URL('./line-thread.ts', import.meta.url), {
       name: 'lines',
       workerData,

@@ -2,11 +2,11 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { codedError } from '../training/coded-error.ts';
 import { lowerPriority } from '../training/priority.ts';
-import type { WorkerOptions } from '../training/protocol.ts';
+import type { CompilingWorkerOptions } from '../training/protocol.ts';
 import type { FromLineThread, ToLineThread } from './line-predicting.ts';
 import { LinePredictor } from './line-predictions.ts';
 
-const { niceness, compiler } = workerData as WorkerOptions;
+const { niceness, compiler } = workerData as CompilingWorkerOptions;
 const sessions = new Map<number, LinePredictor>();
 const send = (message: FromLineThread, transfer: ArrayBuffer[] = []) => parentPort?.postMessage(message, transfer);
 

@@ -1,7 +1,7 @@
 /** The thread that reads uploads (or draws toy data sets) one after the other and hands their stored form to the main thread. */
 import { getHeapStatistics } from 'node:v8';
 import { parentPort } from 'node:worker_threads';
-import { collectGarbage } from '../engine/free.ts';
+import { collectGarbage } from '../training/collect-garbage.ts';
 import { lowerPriority } from '../training/priority.ts';
 import { finishDataset } from './finish.ts';
 import { generateTable } from './generate.ts';

@@ -10,12 +10,3 @@ export function free(...arrays: readonly (FloatArray | Uint8Array)[]): void {
     if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
   }
 }
-
-/**
- * Frees the memory of WebAssembly and the shared data that nothing in this thread refers to any more, and gives pages of
- * the heap back to the system. By itself the collector comes when the next run has taken its own memory beside it, or, in
- * a thread that rests, not at all. Does nothing in a process that was not started with `--expose-gc`.
- */
-export function collectGarbage(): void {
-  globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
-}

@@ -4,6 +4,7 @@ import type { Config } from '../config.ts';
 import type { Catalog } from '../schemas/catalog.ts';
 import { type Foundation, openStore } from '../store/open.ts';
 import { keepRoom } from '../store/room.ts';
+import { collectGarbage } from '../training/collect-garbage.ts';
 import { createPool } from '../training/pool.ts';
 import { createCatalog } from './catalog.ts';
 import { createDatasets, type Datasets } from './datasets.ts';
@@ -26,8 +27,8 @@ export interface Services {
   readonly gauges: Gauges;
   /** False while starting or stopping: new work is refused, and `/readyz` says so. */
   ready(): boolean;
-  /** Gets ready what the first job needs: to be called when the service listens and has a moment. */
-  warmUp(): void;
+  /** Gets ready what the first job needs, and gives back what starting has left: to be called when the service listens. */
+  warmUp(): Promise<void>;
   /** Resolves when the storage answers. */
   ping(): Promise<void>;
   /** Lets everything under way reach a safe point, then frees every resource. Not ready from the first moment. */
@@ -36,6 +37,9 @@ export interface Services {
 
 /** Step points that are stored at once: few enough that storing them does not hold up the API. */
 const storedPoints = 2 ** 18;
+
+/** Milliseconds from when everything is ready, before the main thread stops for some 50 to collect its garbage. */
+const restAfterStart = 200;
 
 /** What tests put in the place of the real thing. */
 export interface Surroundings {
@@ -81,7 +85,10 @@ export async function openServices(
     catalog: createCatalog(limits),
     gauges: createGauges(store, pool, room),
     ready: () => closing === undefined,
-    warmUp: () => pool.warmUp(),
+    warmUp: async () => {
+      await pool.warmUp();
+      setTimeout(collectGarbage, restAfterStart).unref();
+    },
     ping: () => store.ping(),
     close: () => {
       closing ??= Promise.all([jobs.close(), datasets.close(), linePredictions.close(), gradients.close()]).then(() =>

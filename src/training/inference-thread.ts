@@ -6,6 +6,7 @@
 import type { CompiledCode } from '../engine/wasm/modules.ts';
 import type { Answer, InferenceModel, Question } from './protocol.ts';
 import type { TrainedModel } from './request.ts';
+import { compilerHere } from './revectorize.ts';
 import { Thread, type ThreadOptions } from './thread.ts';
 
 /** How many values the models that the thread knows may have together. */
@@ -47,7 +48,8 @@ export class InferenceThread {
     const { model } = about;
     const known = this.#known.get(model);
     const number = known?.number ?? this.#learned++;
-    if (known === undefined) thread.post({ type: 'learn_model', model: number, learned: about });
+    if (known === undefined)
+      thread.post({ type: 'learn_model', model: number, learned: about, compiler: compilerHere() });
     this.#known.delete(model);
     this.#known.set(model, { number, about });
     if (known === undefined) this.#forgetOldest(thread, model);

@@ -21,11 +21,12 @@ const loadInference = () => import('./inference.ts');
 type Predict = Awaited<ReturnType<typeof loadInference>>['predict'];
 
 export class NearModels {
-  readonly #compiler: WasmOptions;
+  readonly #compiler: () => WasmOptions;
   /** The least recently used first. */
   readonly #ready = new Map<TrainedModel, { readonly of: ReadyModel; readonly predict: Predict }>();
 
-  constructor(compiler: WasmOptions) {
+  /** @param compiler is not asked before there is a model: asking takes a while */
+  constructor(compiler: () => WasmOptions) {
     this.#compiler = compiler;
   }
 
@@ -35,7 +36,7 @@ export class NearModels {
     if (model.parameters.length > mostParameters) return;
     try {
       const { predict, readyModel } = await loadInference();
-      this.#ready.set(model, { of: readyModel(learned, this.#compiler, code), predict });
+      this.#ready.set(model, { of: readyModel(learned, this.#compiler(), code), predict });
     } catch {
       this.#ready.delete(model);
     }

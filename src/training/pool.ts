@@ -20,7 +20,7 @@ import {
   type RunSettings,
 } from './protocol.ts';
 import type { CodedError, RunRequest } from './request.ts';
-import { machine } from './revectorize.ts';
+import { compilerHere, machine } from './revectorize.ts';
 import { Thread, type ThreadOptions } from './thread.ts';
 
 /**
@@ -113,8 +113,11 @@ export interface TrainingPool {
 
 /** A pool as its owner sees it. */
 export interface ThreadPool extends TrainingPool {
-  /** Starts the threads that have not been started yet, so that no run waits for one. */
-  warmUp(): void;
+  /**
+   * Starts the threads that have not been started yet, so that no run waits for one. Resolves when they are up and it is known
+   * what the machine can do.
+   */
+  warmUp(): Promise<void>;
 }
 
 const workerEntry = new URL('./worker.ts', import.meta.url);
@@ -159,6 +162,7 @@ class Pool implements ThreadPool {
   readonly #bulk: InferenceThread;
   readonly #joined: JoinedPredictions;
   readonly #near: NearModels;
+  readonly #warm = Promise.withResolvers<void>();
   #closing: Promise<void> | null = null;
 
   constructor(options: PoolOptions) {
@@ -168,7 +172,7 @@ class Pool implements ThreadPool {
     const watched = new FreeCores();
     this.#lending = new Lending(this.#places, () => cores ?? watched.free);
     const small = this.#threadOptions(0);
-    this.#near = new NearModels(small.compiler);
+    this.#near = new NearModels(compilerHere);
     const compiled = (about: InferenceModel, code: CompiledCode) => void this.#near.learn(about, code);
     this.#quick = new InferenceThread(small, compiled);
     this.#slowToStart = new InferenceThread(small, compiled);
@@ -176,12 +180,12 @@ class Pool implements ThreadPool {
     this.#joined = new JoinedPredictions(async (model, asked) => {
       return (await this.#smallQuestions(model).ask(model, { name: 'predict', asked })) as FloatArray;
     });
-    if (!options.cold) this.warmUp();
+    if (!options.cold) void this.warmUp();
   }
 
-  warmUp(): void {
-    if (this.#closing !== null) return;
-    for (const place of this.#places) place.thread ??= this.#startThread(place);
+  warmUp(): Promise<void> {
+    for (const place of this.#closing === null ? this.#places : []) place.thread ??= this.#startThread(place);
+    return this.#warm.promise;
   }
 
   get workers(): number {
@@ -198,11 +202,13 @@ class Pool implements ThreadPool {
     if (place === undefined || this.#closing !== null) throw new Error('no worker thread is idle');
     const { escalation_ms = defaultEscalationMs } = this.#options;
     const settings = { ...defaultRunSettings, ...this.#options.settings };
+    const compiler = compilerHere();
     place.thread ??= this.#startThread(place);
     // A thread that helps elsewhere takes up the run as soon as it has left.
     place.membership?.recall();
     const helpers = Math.min(this.#options.threads_per_run ?? this.workers, this.workers) - 1;
-    const run = new PoolRun({ thread: place.thread, request, checkpoint, settings, helpers, handlers, escalation_ms });
+    const { thread } = place;
+    const run = new PoolRun({ thread, request, checkpoint, settings, compiler, helpers, handlers, escalation_ms });
     place.run = run;
     // Freed before anybody who awaits the end gets to see it.
     run.onFinished = () => {
@@ -252,8 +258,7 @@ class Pool implements ThreadPool {
 
   #threadOptions(niceness: number): ThreadOptions {
     const { entry = workerEntry, max_heap_mb } = this.#options;
-    const { revectorized } = machine();
-    return { entry, max_heap_mb, niceness, compiler: { revectorized } };
+    return { entry, max_heap_mb, niceness };
   }
 
   /** A thread that dies is replaced; its run hears of it and ends. */
@@ -265,13 +270,24 @@ class Pool implements ThreadPool {
         const { run, online } = place;
         this.#lending.threadEnded(place);
         place.thread = online && this.#closing === null ? this.#startThread(place) : null;
+        this.#lookAtMachine();
         run?.end({ kind: 'crashed', error, step: run.step });
       },
     });
   }
 
+  /** Not while threads start: they would be held up by the flags that it sets. */
+  #lookAtMachine(): void {
+    if (this.#closing !== null || this.#places.some(({ thread, online }) => thread !== null && !online)) return;
+    machine();
+    if (this.#places.every(({ online }) => online)) this.#warm.resolve();
+  }
+
   #receive(place: Place, message: FromWorker): void {
-    if (message.type === 'online') place.online = true;
+    if (message.type === 'online') {
+      place.online = true;
+      this.#lookAtMachine();
+    }
     if (message.type === 'progress' || message.type === 'checkpoint') place.run?.deliver(message);
     if (message.type === 'checkpoint_piece') place.run?.continueFile(message);
     this.#lending.receive(place, message);

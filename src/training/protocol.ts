@@ -177,6 +177,7 @@ export type ToWorker =
       readonly checkpoint: Uint8Array | null;
       readonly control: Int32Array;
       readonly settings: RunSettings;
+      readonly compiler: WasmOptions;
       /** How many other threads may help with a step. */
       readonly helpers: number;
     }
@@ -184,7 +185,12 @@ export type ToWorker =
   | { readonly type: 'help'; readonly work: Parcel; readonly member: number }
   | { readonly type: 'change_learning_rate'; readonly learning_rate: number }
   /** A model travels once, and is named by its number in the questions about it until it is to be forgotten. */
-  | { readonly type: 'learn_model'; readonly model: number; readonly learned: InferenceModel }
+  | {
+      readonly type: 'learn_model';
+      readonly model: number;
+      readonly learned: InferenceModel;
+      readonly compiler: WasmOptions;
+    }
   | { readonly type: 'forget_model'; readonly model: number }
   | { readonly type: 'question'; readonly id: number; readonly model: number; readonly question: Question };
 
@@ -223,6 +229,9 @@ export const defaultRunSettings: RunSettings = {
 export interface WorkerOptions {
   /** Added to the thread's nice value where the system has one per thread; 0 leaves it alone. */
   readonly niceness: number;
-  /** What V8 was found to do with compiled networks; see `prepareMachine`. */
+}
+
+/** Of a thread that compiles without being told with each task what V8 was found to do with compiled networks. */
+export interface CompilingWorkerOptions extends WorkerOptions {
   readonly compiler: WasmOptions;
 }

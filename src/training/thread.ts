@@ -9,6 +9,9 @@ export interface ThreadOptions extends WorkerOptions {
   readonly max_heap_mb?: number | undefined;
 }
 
+/** Three semi-spaces of 1 MiB: neither training nor predicting gains by more. */
+const maxYoungGenerationSizeMb = 3;
+
 export interface ThreadEvents {
   onMessage(message: FromWorker): void;
   /** The thread is gone, whatever ended it; nothing comes after. */
@@ -19,12 +22,15 @@ export class Thread {
   readonly #worker: Worker;
   #failure: Error | null = null;
 
-  constructor({ entry, max_heap_mb, niceness, compiler }: ThreadOptions, events: ThreadEvents) {
+  constructor({ entry, max_heap_mb, niceness }: ThreadOptions, events: ThreadEvents) {
     this.#worker = new Worker(entry, {
-      workerData: { niceness, compiler } satisfies WorkerOptions,
+      workerData: { niceness } satisfies WorkerOptions,
       // What the process was started with (a debugger's port, a test runner's loader) is not for its threads.
       execArgv: [],
-      resourceLimits: max_heap_mb === undefined ? {} : { maxOldGenerationSizeMb: max_heap_mb },
+      resourceLimits: {
+        maxYoungGenerationSizeMb,
+        ...(max_heap_mb === undefined ? {} : { maxOldGenerationSizeMb: max_heap_mb }),
+      },
     });
     this.#worker.on('message', events.onMessage);
     this.#worker.on('error', (error) => {

@@ -1,11 +1,11 @@
 /** Entry of a worker thread: takes one request after the other. */
 import { parentPort, receiveMessageOnPort, type Transferable, workerData } from 'node:worker_threads';
 import { createBackend } from '../engine/backends.ts';
-import { collectGarbage } from '../engine/free.ts';
 import { keepMemories } from '../engine/wasm/data-memory.ts';
 import { disband, placesIn, type TeamCells, type TeamWork } from '../engine/wasm/team-cells.ts';
 import { serveTeam } from '../engine/wasm/team-member.ts';
 import { codedError } from './coded-error.ts';
+import { collectGarbage } from './collect-garbage.ts';
 import { Inference } from './inference.ts';
 import { isLarge, sizeOf } from './memory.ts';
 import { open, seal } from './parcel.ts';
@@ -15,15 +15,16 @@ import type { CreateBackend } from './run.ts';
 import { Session } from './session.ts';
 
 const port = parentPort!;
-const options = workerData as WorkerOptions;
-const inference = new Inference(options.compiler);
+const { niceness } = workerData as WorkerOptions;
+/** Of a thread that is asked about models. */
+let inference: Inference | undefined;
 
 function send(message: FromWorker, transfer: readonly Transferable[] = []): void {
   port.postMessage(message, transfer);
 }
 
 function carryOut({ request, memories, ...message }: ToWorker & { readonly type: 'run' }): RunEnd {
-  const { checkpoint, control, settings, helpers } = message;
+  const { checkpoint, control, settings, compiler, helpers } = message;
   keepMemories(memories);
   const teams: TeamCells[] = [];
   const offer = (work: TeamWork) => {
@@ -34,7 +35,7 @@ function carryOut({ request, memories, ...message }: ToWorker & { readonly type:
   };
   const team = helpers === 0 ? undefined : { members: helpers, offer };
   try {
-    const create: CreateBackend = (...given) => createBackend(...given, { ...options.compiler, team });
+    const create: CreateBackend = (...given) => createBackend(...given, { ...compiler, team });
     const receive = (): ToWorker | undefined => receiveMessageOnPort(port)?.message;
     const now = performance.now.bind(performance);
     return new Session(request, checkpoint, settings, { control, send, receive, now }, create).carryOut();
@@ -61,7 +62,7 @@ function help({ work: parcel, member }: ToWorker & { readonly type: 'help' }): v
   }
 }
 
-function answer({ id, model, question }: ToWorker & { readonly type: 'question' }): FromWorker {
+function answer(inference: Inference, { id, model, question }: ToWorker & { readonly type: 'question' }): FromWorker {
   try {
     return { type: 'answer', id, answer: inference.answer(model, question) };
   } catch (thrown) {
@@ -76,17 +77,21 @@ port.on('message', (message: ToWorker) => {
     if (isLarge(sizeOf(message.request))) setImmediate(collectGarbage);
   }
   if (message.type === 'help') help(message);
-  if (message.type === 'learn_model') inference.learn(message.model, message.learned);
-  if (message.type === 'forget_model') inference.forget(message.model);
+  if (message.type === 'learn_model') {
+    inference ??= new Inference(message.compiler);
+    inference.learn(message.model, message.learned);
+  }
+  if (message.type === 'forget_model') inference?.forget(message.model);
   if (message.type === 'question') {
-    send(answer(message));
+    // A model is learned before anything is asked about it.
+    send(answer(inference!, message));
     const { model } = message;
-    const code = inference.takeCode(model);
+    const code = inference!.takeCode(model);
     if (code !== null) send({ type: 'compiled', model, code });
   }
 });
 
-lowerPriority(options.niceness);
+lowerPriority(niceness);
 send({ type: 'online' });
 // What starting has left, when whoever has waited for the thread has been served.
 setTimeout(collectGarbage, 500).unref();

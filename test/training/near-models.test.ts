@@ -24,7 +24,7 @@ function modelOf(value: number, units = 3): { about: InferenceModel; code: Compi
 
 describe('small models near at hand', () => {
   test('answer as the thread does that compiled them', async () => {
-    const near = new NearModels({});
+    const near = new NearModels(() => ({}));
     const [one, two] = [modelOf(1), modelOf(2)];
     expect(near.predict(one.about, asked)).toBeNull();
     await near.learn(one.about, one.code);
@@ -35,7 +35,7 @@ describe('small models near at hand', () => {
   });
 
   test('leave large models, many rows and inputs that do not fit to the thread', async () => {
-    const near = new NearModels({});
+    const near = new NearModels(() => ({}));
     const [small, large] = [modelOf(1), modelOf(1, 30_000)];
     await near.learn(small.about, small.code);
     await near.learn(large.about, large.code);
@@ -47,7 +47,7 @@ describe('small models near at hand', () => {
   });
 
   test('are forgotten for newer ones, the one not asked for longest first', async () => {
-    const near = new NearModels({});
+    const near = new NearModels(() => ({}));
     const models = Array.from({ length: 17 }, (_, i) => modelOf(i));
     for (const [i, { about, code }] of models.entries()) {
       await near.learn(about, code);
@@ -58,7 +58,7 @@ describe('small models near at hand', () => {
   });
 
   test('are left to the thread when they cannot be made ready', async () => {
-    const near = new NearModels({});
+    const near = new NearModels(() => ({}));
     const { about, code } = modelOf(1);
     await near.learn({ ...about, network: { ...about.network, loss: 'nonsense' as 'huber' } }, code);
     expect(near.predict(about, asked)).toBeNull();

@@ -129,9 +129,7 @@ test('a cold pool starts a thread with its first run, and all of them when it is
   expect(pool.idle).toBe(2);
   expect((await pool.run(smallRequest(), ignored).finished).kind).toBe('succeeded');
   expect(started).toBe(1);
-  pool.warmUp();
-  pool.warmUp();
-  await nextTurn();
+  await Promise.all([pool.warmUp(), pool.warmUp()]);
   expect(started).toBe(2);
   process.off('worker', count);
 });

@@ -1,4 +1,5 @@
 /** The entry of the thread that writes: one task after the other. */
+import { runInNewContext } from 'node:vm';
 import { parentPort } from 'node:worker_threads';
 import { StoreError } from '../store.ts';
 import { type Connection, connect } from './sqlite-connection.ts';
@@ -46,5 +47,6 @@ parentPort?.on('message', ({ id, database, task }: ToWriter) => {
   parentPort?.postMessage({ id, answer } satisfies FromWriter);
 });
 
-// What starting has left, when whoever has waited for the thread has been served.
-setTimeout(() => globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' }), 500).unref();
+// What starting has left, when whoever has waited for the thread has been served; where V8's `gc` is known by then.
+const collect = "globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' })";
+setTimeout(() => runInNewContext(collect), 1_000).unref();

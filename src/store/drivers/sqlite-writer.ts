@@ -32,7 +32,12 @@ export interface FromWriter {
 }
 
 class WriterThread {
-  readonly #worker = new Worker(new URL('./sqlite-thread.ts', import.meta.url), { name: 'sqlite', execArgv: [] });
+  readonly #worker = new Worker(new URL('./sqlite-thread.ts', import.meta.url), {
+    name: 'sqlite',
+    execArgv: [],
+    // Three semi-spaces of 1 MiB.
+    resourceLimits: { maxYoungGenerationSizeMb: 3 },
+  });
   readonly #pending = new Map<number, { readonly task: WriterTask } & PromiseWithResolvers<FromWriter['answer']>>();
   #asked = 0;
   #cause: unknown = undefined;

@@ -1,7 +1,7 @@
 /** The thread in which runs are replayed, so that neither the API nor any training has to wait for it. */
 import { Worker } from 'node:worker_threads';
-import type { WorkerOptions } from '../protocol.ts';
-import { machine } from '../revectorize.ts';
+import type { CompilingWorkerOptions } from '../protocol.ts';
+import { compilerHere } from '../revectorize.ts';
 import type { FromPostMortem, PostMortemQuestions, QuestionName, ToPostMortem } from './protocol.ts';
 
 export interface PostMortems {
@@ -38,8 +38,7 @@ class PostMortemThread implements PostMortems {
   }
 
   #start(): Worker {
-    const { revectorized } = machine();
-    const workerData: WorkerOptions = { niceness, compiler: { revectorized } };
+    const workerData: CompilingWorkerOptions = { niceness, compiler: compilerHere() };
     // What the process was started with (a debugger's port, a test runner's loader) is not for its threads.
     const worker = new Worker(entry, { workerData, execArgv: [] });
     let failure: Error | null = null;

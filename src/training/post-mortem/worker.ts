@@ -3,7 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { createBackend } from '../../engine/backends.ts';
 import { codedError } from '../coded-error.ts';
 import { lowerPriority } from '../priority.ts';
-import type { WorkerOptions } from '../protocol.ts';
+import type { CompilingWorkerOptions } from '../protocol.ts';
 import type { CreateBackend } from '../run.ts';
 import { auditGradients } from './audit-gradients.ts';
 import { diagnose } from './diagnose.ts';
@@ -11,7 +11,7 @@ import { explainStep } from './explain-step.ts';
 import type { FromPostMortem, ToPostMortem } from './protocol.ts';
 
 const port = parentPort!;
-const { compiler, niceness } = workerData as WorkerOptions;
+const { compiler, niceness } = workerData as CompilingWorkerOptions;
 const create: CreateBackend = (...given) => createBackend(...given, compiler);
 
 function answer({ name, asked }: ToPostMortem): string {
