@@ -34,6 +34,11 @@ export function compiledCode(description: object, emit: () => Uint8Array<ArrayBu
   return code;
 }
 
+/** Whether the module for a description is kept. */
+export function isCompiled(description: object): boolean {
+  return modules.has(JSON.stringify(description));
+}
+
 /** Keeps what has been compiled, here or by another thread. */
 export function keepCode({ key, module }: CompiledCode): void {
   modules.delete(key);

@@ -1,11 +1,15 @@
 /** `permutation` of prng.ts as compiled code, which draws the same numbers several times as fast. */
 import { permutation, philoxInput, type Stream } from '../prng.ts';
 import { type FunctionBuilder, type Index, ModuleBuilder } from './assembler.ts';
-import { compiledModule } from './modules.ts';
+import { compiledModule, isCompiled } from './modules.ts';
 import { emitPhilox } from './philox.ts';
 
 /** Numbers drawn before the code is compiled: that takes about as long as drawing them. */
 const COMPILE_AFTER = 50_000;
+/** Where an earlier run has left the code, as long as its memory takes. */
+const REUSE_AFTER = 2_000;
+
+const description = { code: 'permutation' };
 
 /** Where the numbers lie in memory. */
 const ORDER = 64;
@@ -20,7 +24,7 @@ export class Permuter {
   #compiled: { readonly draw: Draw; readonly order: Uint32Array } | null = null;
 
   /** @param compileAfter so many numbers have been drawn */
-  constructor(n: number, compileAfter = COMPILE_AFTER) {
+  constructor(n: number, compileAfter = isCompiled(description) ? REUSE_AFTER : COMPILE_AFTER) {
     this.#n = n;
     this.#compileAfter = compileAfter;
   }
@@ -43,7 +47,7 @@ export class Permuter {
 function compile(n: number): { readonly draw: Draw; readonly order: Uint32Array } {
   const pages = Math.ceil((ORDER + n * 4) / 65536);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
-  const module = compiledModule({ code: 'permutation' }, () => {
+  const module = compiledModule(description, () => {
     const builder = new ModuleBuilder({ module: 'engine', name: 'memory', minimum: 1 });
     builder.function(['i32', 'i32', 'i32', 'i32', 'i32', 'i32'], [], emitPermutation, 'draw');
     return builder.encode();

@@ -34,3 +34,13 @@ it('goes over to compiled code once enough has been drawn for it to pay, and to 
   expect(drawn.map(({ order }) => order)).toEqual([0, 1, 2, 3, 4].map((e) => permutation(10, 3, 'shuffle', e).join()));
   expect(drawn.map(({ compiled }) => compiled)).toEqual([false, false, false, true, true]);
 });
+
+it('goes over sooner where the code is there already', () => {
+  new Permuter(10, 0).order(3, 'shuffle', 0);
+  const permuter = new Permuter(1500);
+  for (let epoch = 0; epoch < 3; epoch++) {
+    expect(permuter.isCompiled).toBe(false);
+    expect(permuter.order(3, 'shuffle', epoch).join()).toBe(permutation(1500, 3, 'shuffle', epoch).join());
+  }
+  expect(permuter.isCompiled).toBe(true);
+});
