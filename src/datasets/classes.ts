@@ -13,7 +13,8 @@ export function guessTask(columns: readonly Column[], finished: readonly Dataset
   const [{ distinct }] = targets;
   if (targets.length > 1 || distinct === null || distinct > Math.min(maxGuessedClasses, Math.max(2, rows / 2)))
     return 'regression';
-  const { values, stride, offset } = columns[columns.length - 1];
+  const { stride, offset, ...column } = columns[columns.length - 1];
+  const values = column.values();
   for (let row = 0; row < rows; row += 1) if (!Number.isInteger(values[row * stride + offset])) return 'regression';
   return 'classification';
 }
@@ -38,7 +39,8 @@ export function classesOf(
       '?target',
     );
   }
-  const { values, stride, offset } = columns[columns.length - 1];
+  const { stride, offset, ...column } = columns[columns.length - 1];
+  const values = column.values();
   const counts = new Map<number, number>();
   for (let row = 0; row < rows; row += 1) {
     const value = values[row * stride + offset];

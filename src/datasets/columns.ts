@@ -1,4 +1,5 @@
 /** The columns of tables: their statistics, what stands for their missing values, and their texts as sorted categories. */
+import type { FloatArray } from '../engine/backend.ts';
 import { free } from '../engine/free.ts';
 import { fitScaling } from '../training/preprocessing.ts';
 import type { DatasetColumn, MissingPolicy } from './dataset.ts';
@@ -6,11 +7,12 @@ import type { ReadTable } from './formats.ts';
 import { refuseData } from './problems.ts';
 import type { TableColumn } from './table.ts';
 
-/** One column of a table: its cells are `values[row * stride + offset]`. */
+/** One column of a table: its cells are `values()[row * stride + offset]`. */
 export interface Column {
   readonly from: TableColumn;
   readonly role: DatasetColumn['role'];
-  readonly values: Float64Array;
+  /** Of the whole table; another array after `Table.prepareFor`. */
+  readonly values: () => FloatArray;
   readonly stride: number;
   readonly offset: number;
   readonly read: ReadTable;
@@ -22,10 +24,12 @@ const maxDistinct = 1000;
 /** Inputs first, targets last, each in the order of the file. */
 export function columnsOf(tables: readonly ReadTable[]): Column[] {
   const all = tables.flatMap((read) => {
-    const { columns, values } = read.table;
-    return columns.flatMap((from, offset): Column[] => {
-      const role = read.roleOf(from.name);
-      return role === null ? [] : [{ from, role, values, stride: columns.length, offset, read }];
+    const { table, roleOf } = read;
+    return table.columns.flatMap((from, offset): Column[] => {
+      const role = roleOf(from.name);
+      if (role === null) return [];
+      const place = { stride: table.columns.length, offset };
+      return [{ from, role, ...place, read, values: () => table.values }];
     });
   });
   return [...all.filter(({ role }) => role === 'input'), ...all.filter(({ role }) => role === 'target')];
@@ -33,7 +37,7 @@ export function columnsOf(tables: readonly ReadTable[]): Column[] {
 
 /** Statistics of what is there; then what is missing is filled in, and texts are numbered in their sorted order. */
 export function finishColumn(column: Column, rows: number, policy: MissingPolicy): DatasetColumn {
-  const { from, role, values, stride, offset } = column;
+  const { from, role } = column;
   const categories = from.kind === 'text' ? sortCategories(column, rows) : null;
   const present = presentValues(column, rows);
   const missing = rows - present.length;
@@ -52,10 +56,7 @@ export function finishColumn(column: Column, rows: number, policy: MissingPolicy
         : policy === 'median'
           ? median(present)
           : moments(present).mean;
-  if (filler !== null) {
-    for (let row = 0; row < rows; row += 1)
-      if (Number.isNaN(values[row * stride + offset])) values[row * stride + offset] = filler;
-  }
+  if (filler !== null) fill(column, rows, filler);
   const about = categories === null ? moments(present) : { min: null, max: null, mean: null, std: null };
   free(present);
   return {
@@ -75,7 +76,8 @@ export function finishColumn(column: Column, rows: number, policy: MissingPolicy
  * The texts that occur, sorted by their characters' numbers, which is the same order everywhere; the cells are renumbered.
  * A text of dropped rows alone does not occur.
  */
-function sortCategories({ from, values, stride, offset }: Column, rows: number): string[] {
+function sortCategories({ from, stride, offset, ...column }: Column, rows: number): string[] {
+  const values = column.values();
   const texts = [...from.codes.keys()];
   const occurs = new Uint8Array(texts.length);
   for (let row = 0; row < rows; row += 1) {
@@ -92,7 +94,16 @@ function sortCategories({ from, values, stride, offset }: Column, rows: number):
   return sorted;
 }
 
-function presentValues({ values, stride, offset }: Column, rows: number): Float64Array {
+/** Puts a number in place of what is missing. */
+function fill({ read, stride, offset, ...column }: Column, rows: number, filler: number): void {
+  read.table.prepareFor(filler);
+  const values = column.values();
+  for (let row = 0; row < rows; row += 1)
+    if (Number.isNaN(values[row * stride + offset])) values[row * stride + offset] = filler;
+}
+
+function presentValues({ stride, offset, ...column }: Column, rows: number): Float64Array {
+  const values = column.values();
   const present = new Float64Array(rows);
   let count = 0;
   for (let row = 0; row < rows; row += 1) {

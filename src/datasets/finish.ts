@@ -59,9 +59,9 @@ export function finishDataset(
 
 /** Leaves out the rows that lack a value in any column that is used; how many these were. */
 function dropIncomplete(tables: readonly ReadTable[]): number {
-  const columns = columnsOf(tables);
+  const columns = columnsOf(tables).map(({ values, ...column }) => ({ ...column, cells: values() }));
   const incomplete = (row: number) =>
-    columns.some(({ values, stride, offset }) => Number.isNaN(values[row * stride + offset]));
+    columns.some(({ cells, stride, offset }) => Number.isNaN(cells[row * stride + offset]));
   const numbers = new Uint32Array(tables[0].table.rows).map((_, row) => row);
   const rows = numbers.filter(incomplete);
   for (const { table } of tables) table.dropRows(rows);
@@ -89,8 +89,9 @@ function checkRows(tables: readonly ReadTable[]): void {
 function refuseMissing(columns: readonly Column[], rows: number, { missing }: FinishOptions, problems: Problems): void {
   for (const { from, role, values, stride, offset, read } of columns) {
     if (missing !== 'error' && role === 'input') continue;
+    const cells = values();
     for (let row = 0; row < rows; row += 1) {
-      if (!Number.isNaN(values[row * stride + offset])) continue;
+      if (!Number.isNaN(cells[row * stride + offset])) continue;
       const hint =
         missing === 'error'
           ? 'Fill it in, or say ?missing=mean, median or drop.'

@@ -4,7 +4,9 @@ import type { Column } from './columns.ts';
 
 export function fitsFloat32(columns: readonly Column[]): boolean {
   return columns.every(({ values, stride, offset }) => {
-    for (let at = offset; at < values.length; at += stride) if (Math.fround(values[at]) !== values[at]) return false;
+    const cells = values();
+    if (cells instanceof Float32Array) return true;
+    for (let at = offset; at < cells.length; at += stride) if (Math.fround(cells[at]) !== cells[at]) return false;
     return true;
   });
 }
@@ -22,8 +24,9 @@ export function writeParts(
     const part =
       type === 'float32' ? new Float32Array(count * columns.length) : new Float64Array(count * columns.length);
     columns.forEach(({ values, stride, offset }, column) => {
+      const cells = values();
       for (let row = 0; row < count; row += 1)
-        part[row * columns.length + column] = values[(first + row) * stride + offset];
+        part[row * columns.length + column] = cells[(first + row) * stride + offset];
     });
     const bytes = new Uint8Array(part.buffer);
     hash.update(bytes);

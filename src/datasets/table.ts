@@ -1,4 +1,6 @@
 /** Rows of cells on their way into a matrix of numbers: what a column holds is decided from its first rows. */
+import type { FloatArray } from '../engine/backend.ts';
+import { free } from '../engine/free.ts';
 import { type Problems, refuseData } from './problems.ts';
 
 /** One row as a format reads it. */
@@ -76,10 +78,13 @@ class KeptRow implements Row {
   }
 }
 
-/** The matrix that rows are added to: row-major float64, NaN where a value is missing. */
+/**
+ * The matrix that rows are added to: row-major, NaN where a value is missing; in float32 for as long as that can hold
+ * every cell, which takes half the memory.
+ */
 export class Table {
   readonly #options: TableOptions;
-  readonly #values: Float64Array;
+  #values: FloatArray;
   readonly #kept: readonly number[];
   #columns: TableColumn[] | null = null;
   #sample: Row[] = [];
@@ -92,7 +97,7 @@ export class Table {
     this.#options = options;
     this.#kept = options.names.flatMap((name, cell) => (options.ignored.has(name) ? [] : [cell]));
     if (this.#kept.length === 0) refuseData('empty', 'No column is left.');
-    this.#values = new Float64Array(Math.min(mostValues, options.limits.max_values));
+    this.#values = new Float32Array(Math.min(mostValues, options.limits.max_values));
   }
 
   get rows(): number {
@@ -104,9 +109,19 @@ export class Table {
     return this.#columns ?? [];
   }
 
-  /** rows × columns */
-  get values(): Float64Array {
+  /** rows × columns; another array after `prepareFor`. */
+  get values(): FloatArray {
     return this.#values.subarray(0, this.#rows * this.#kept.length);
+  }
+
+  /** Makes sure that the matrix can hold the number. */
+  prepareFor(value: number): void {
+    if (Math.fround(value) === value || Number.isNaN(value) || this.#values instanceof Float64Array) return;
+    const narrow = this.#values;
+    this.#values = new Float64Array(narrow.length);
+    // The row that is being added included; what has not been written yet takes no memory.
+    this.#values.set(narrow.subarray(0, (this.#rows + 1) * this.#kept.length));
+    free(narrow);
   }
 
   /** Adds a row that has as many cells as there are names. The row may be reused by the caller. */
@@ -181,6 +196,7 @@ export class Table {
         this.#reject(column, row, value);
         return;
       }
+      this.prepareFor(value);
       this.#values[start + i] = value;
     }
     this.#seen += 1;
