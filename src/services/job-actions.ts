@@ -107,9 +107,12 @@ async function follow(
 }
 
 /** Deletes a job that has ended, with everything that belongs to it. */
-export async function removeJob({ store, feed }: ActionContext, id: string): Promise<void> {
+export async function removeJob({ store, feed, models }: ActionContext, id: string): Promise<void> {
   const terminal = namesOf(jobStates).filter(isTerminal);
-  if (await store.jobs.delete(id, terminal)) return feed.signal(id, 'events');
+  if (await store.jobs.delete(id, terminal)) {
+    models.forget(id);
+    return feed.signal(id, 'events');
+  }
   const job = await requireJob(store, id);
   throw wrongState(job, `A job that is ${job.state} cannot be deleted; cancel it first.`);
 }

@@ -8,7 +8,7 @@ import type { CheckpointRecord, JobRecord, Store } from '../store/store.ts';
 import { parametersSha256 } from '../training/bytes.ts';
 import { type Checkpoint, decodeCheckpoint, modelOf } from '../training/checkpoint.ts';
 import type { RunResult } from '../training/request.ts';
-import { allowedActions } from '../training/states.ts';
+import { allowedActions, isTerminal } from '../training/states.ts';
 import { stateOf } from './job-transitions.ts';
 
 export interface JobModel {
@@ -36,6 +36,9 @@ export class Models {
   readonly #cached: number;
   /** By blob and form, the least recently used first. */
   readonly #cache = new Map<string, Cached>();
+  /** Of jobs that have ended the keys of their models, which stay the newest until the jobs are deleted. */
+  readonly #final = new Map<string, string>();
+  #deletions = 0;
 
   /** @param cached how many values the models that are kept may have together; the newest is kept however large */
   constructor(store: Store, cached = cachedValues) {
@@ -57,16 +60,30 @@ export class Models {
     return { job, definition, plan: plan(definition), model: (await this.#read(record, step !== undefined)).model };
   }
 
-  /** As `of` without a step. Of the job only what never changes, so it is read once for each checkpoint. */
+  /**
+   * As `of` without a step. Of the job only what never changes, so it is read once for each checkpoint, and once it has
+   * ended nothing is read at all.
+   */
   async newest(job_id: string): Promise<TrainedModelOf> {
+    const final = this.#final.get(job_id);
+    const known = final === undefined ? undefined : this.#recall(final)?.found;
+    if (known) return known;
+    const deletions = this.#deletions;
     const record = await this.#store.checkpoints.newest(job_id);
     if (record === undefined) return this.of(job_id);
     const cached = await this.#read(record, false);
     if (cached.found === null) {
       const { job, ...found } = await this.of(job_id);
       cached.found = { job: { id: job.id, request: job.request }, ...found };
+      if (isTerminal(stateOf(job)) && deletions === this.#deletions) this.#final.set(job_id, keyOf(record, false));
     }
     return cached.found;
+  }
+
+  /** The job has been deleted. */
+  forget(job_id: string): void {
+    this.#deletions += 1;
+    this.#final.delete(job_id);
   }
 
   /** The start of another job; `undefined` when there is no such job or checkpoint. */
@@ -78,13 +95,9 @@ export class Models {
   }
 
   async #read(record: CheckpointRecord, exact: boolean): Promise<Cached> {
-    const key = `${record.blob_key} ${exact}`;
-    const known = this.#cache.get(key);
-    if (known !== undefined) {
-      this.#cache.delete(key);
-      this.#cache.set(key, known);
-      return known;
-    }
+    const key = keyOf(record, exact);
+    const known = this.#recall(key);
+    if (known !== undefined) return known;
     const bytes = await this.#store.blobs.get(record.blob_key);
     if (bytes === undefined)
       throw new ProblemError('unavailable', 'The checkpoint is being replaced.', { retry_after: 1 });
@@ -96,14 +109,26 @@ export class Models {
     return cached;
   }
 
+  #recall(key: string): Cached | undefined {
+    const known = this.#cache.get(key);
+    if (known === undefined) return undefined;
+    this.#cache.delete(key);
+    this.#cache.set(key, known);
+    return known;
+  }
+
   #shrink(): void {
     let values = 0;
-    for (const [key, { model }] of [...this.#cache].reverse()) {
+    for (const [key, { model, found }] of [...this.#cache].reverse()) {
       values += model.parameters.length;
-      if (values > this.#cached && values > model.parameters.length) this.#cache.delete(key);
+      if (values <= this.#cached || values <= model.parameters.length) continue;
+      this.#cache.delete(key);
+      if (found !== null) this.#final.delete(found.job.id);
     }
   }
 }
+
+const keyOf = ({ blob_key }: CheckpointRecord, exact: boolean): string => `${blob_key} ${exact}`;
 
 /** The parameters of the checkpoint's own step, whatever the best ones were. */
 function modelAt(checkpoint: Checkpoint): RunResult {

@@ -351,28 +351,55 @@ describe('a damaged checkpoint', () => {
 });
 
 describe('a prediction', () => {
+  const predict = async (id: string) => JSON.parse(await jobs.predict(id, [[0, 1]]));
+
   it('is that of the newest checkpoint, for which the job is read once', async () => {
-    await open();
-    const [one, other] = [await train(), await train({ seed: 4, epochs: 30 })];
+    const goOn = Promise.withResolvers<void>();
+    const upToTheSecond: Script = async (request, handlers, checkpoint) => {
+      let checkpoints = 0;
+      const onCheckpoint: RunHandlers['onCheckpoint'] = async (report) => {
+        if (checkpoints++ === 1) await goOn.promise;
+        return handlers.onCheckpoint(report);
+      };
+      return real.run(request, { ...handlers, onCheckpoint }, checkpoint).finished;
+    };
+    await open(upToTheSecond);
+    const { id } = await jobs.create(input());
+    await vi.waitFor(async () => expect(await store.checkpoints.list(id)).toHaveLength(1));
     const read = vi.spyOn(store.jobs, 'get');
-    const predict = async (id: string) => JSON.parse(await jobs.predict(id, [[0, 1]]));
-    const first = await predict(one.id);
-    expect(first).toMatchObject({ job_id: one.id, step: 40, parameters_sha256: one.parameters_sha256 });
-    expect(await predict(one.id)).toEqual(first);
+    const first = await predict(id);
+    expect(first).toMatchObject({ job_id: id, step: 10 });
+    expect(await predict(id)).toEqual(first);
     expect(read).toHaveBeenCalledTimes(1);
-    // As if it had gone on to where the other one has ended.
-    const { job_id: _, created_at: __, ...newest } = (await store.checkpoints.newest(other.id))!;
-    await store.jobs.change({
-      id: one.id,
-      at: 1,
-      checkpoints: [{ ...newest, blob_key: checkpointKey(one.id, 1, 60) }],
+    goOn.resolve();
+    const { parameters_sha256 } = await jobs.wait(id, 30);
+    const last = await predict(id);
+    expect(last).toMatchObject({ job_id: id, step: 40, parameters_sha256 });
+    expect(last.outputs).not.toEqual(first.outputs);
+  });
+
+  it('of a job that has ended reads nothing, until the job is deleted', async () => {
+    await open();
+    const { id } = await train();
+    const first = await predict(id);
+    const [read, newest] = [vi.spyOn(store.jobs, 'get'), vi.spyOn(store.checkpoints, 'newest')];
+    expect(await predict(id)).toEqual(first);
+    expect([...read.mock.calls, ...newest.mock.calls]).toEqual([]);
+    await jobs.remove(id);
+    await expect(predict(id)).rejects.toMatchObject({ code: 'not_found' });
+  });
+
+  it('finds no job that was deleted while its model was read', async () => {
+    await open();
+    const { id } = await train();
+    const list = store.checkpoints.list.bind(store.checkpoints);
+    vi.spyOn(store.checkpoints, 'list').mockImplementationOnce(async (of) => {
+      const kept = await list(of);
+      await jobs.remove(id);
+      return kept;
     });
-    await store.blobs.put(checkpointKey(one.id, 1, 60), (await store.blobs.get(newest.blob_key))!);
-    const { outputs, step, parameters_sha256 } = await predict(other.id);
-    expect(await predict(one.id)).toEqual({ job_id: one.id, step, parameters_sha256, outputs, labels: [1] });
-    expect(outputs).not.toEqual(first.outputs);
-    await jobs.remove(one.id);
-    await expect(predict(one.id)).rejects.toMatchObject({ code: 'not_found' });
+    await predict(id);
+    await expect(predict(id)).rejects.toMatchObject({ code: 'not_found' });
   });
 });
 
