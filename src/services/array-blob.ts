@@ -8,6 +8,7 @@
 
 import type { FloatArray } from '../engine/backend.ts';
 import { sharedFloats } from '../engine/wasm/data-memory.ts';
+import { makeRoom } from './row-memory.ts';
 
 export type NamedArrays = Readonly<Record<string, FloatArray>>;
 
@@ -34,6 +35,7 @@ export function decodeArrays(bytes: Uint8Array): Record<string, FloatArray> {
   const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const headerEnd = 4 + file.readUInt32LE(0);
   const entries = JSON.parse(file.toString('latin1', 4, headerEnd)) as [string, number][];
+  makeRoom(file.length - headerEnd);
   let offset = headerEnd;
   return Object.fromEntries(
     entries.map(([name, length]) => {

@@ -46,6 +46,7 @@ import {
   type RequestClaim,
   repeated,
 } from './idempotency.ts';
+import { makeRoom } from './row-memory.ts';
 import { SharedLoads } from './shared-loads.ts';
 import type { Uploads } from './uploads.ts';
 
@@ -168,6 +169,8 @@ export function createDatasets(
     const { rows, storage, sha256 } = profileOf(record);
     const weightAt = profile.columns.findIndex(({ role, kind }) => role === 'weight' && kind === 'number');
     const weights = weightAt === -1 ? null : sharedFloats(storage.type, rows);
+    const columns = featureCount(profile.columns) + targetWidth(profile, form);
+    makeRoom(rows * columns * (storage.type === 'float32' ? 4 : 8));
     const inputs = sharedMatrix(storage.type, rows, featureCount(profile.columns), false);
     const targets = sharedMatrix(storage.type, rows, targetWidth(profile, form), form === 'labels');
     for (let number = 0; number < storage.parts; number += 1) {

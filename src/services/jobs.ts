@@ -25,6 +25,7 @@ import type { RunHandle, RunHandlers, TrainingPool } from '../training/pool.ts';
 import { createPostMortems } from '../training/post-mortem/thread.ts';
 import type { LearningRateChange } from '../training/request.ts';
 import { isTerminal, type JobAction } from '../training/states.ts';
+import type { NamedArrays } from './array-blob.ts';
 import { diagnosis } from './diagnoses.ts';
 import { digestOf } from './digest.ts';
 import { followJob, type StreamItem, waitForJob, wireEvent } from './event-stream.ts';
@@ -141,6 +142,8 @@ export function createJobs(given: JobsContext): Jobs {
   const outbox = new Outbox({ store, feed, log, now, storage_retry_ms, send: createSend(webhooks) });
   const postMortems = createPostMortems();
   const context = { store, pool, datasets, limits, webhooks, models, feed, scheduler, postMortems, now };
+  /** As long as a run is under way its rows stay, so that others on the same ones share them. */
+  const rowsOf = new WeakMap<RunHandle, NamedArrays>();
   const live = (id: string) => scheduler.runOf(id)?.live ?? null;
   let streams = 0;
   let housekeeping: Housekeeping | undefined;
@@ -154,7 +157,9 @@ export function createJobs(given: JobsContext): Jobs {
     const arrays = await readArrays(store, datasets, job);
     const request = runRequest(job.network as NetworkDefinition, job.request as KeptRequest, arrays, changes);
     const accept_other_rounding = checkpoint !== null && (await acceptsOtherRounding(store, job.id));
-    return pool.run({ ...request, accept_other_rounding }, handlers, checkpoint);
+    const handle = pool.run({ ...request, accept_other_rounding }, handlers, checkpoint);
+    rowsOf.set(handle, arrays);
+    return handle;
   }
 
   async function view(id: string): Promise<JobView> {
