@@ -1,16 +1,23 @@
 /** One worker thread, and how it ends. */
+import { getHeapStatistics } from 'node:v8';
 import { type Transferable, Worker } from 'node:worker_threads';
 import type { FromWorker, ToWorker, WorkerOptions } from './protocol.ts';
 import type { CodedError } from './request.ts';
 
 export interface ThreadOptions extends WorkerOptions {
   readonly entry: URL;
-  /** Heap limit in MiB; absent: Node's own. */
+  /** Heap limit in MiB; absent: that of the main thread, less than 2 GiB. */
   readonly max_heap_mb?: number | undefined;
 }
 
 /** Three semi-spaces of 1 MiB: neither training nor predicting gains by more. */
 const maxYoungGenerationSizeMb = 3;
+
+/**
+ * MiB of objects, which arrays are not: as many as the main thread may have, but less than 2 GiB. From there on V8 maps 2 MiB
+ * of its own code once more for the thread.
+ */
+const maxOldGenerationSizeMb = Math.min(Math.floor(getHeapStatistics().heap_size_limit / 2 ** 20), 2047);
 
 export interface ThreadEvents {
   onMessage(message: FromWorker): void;
@@ -29,7 +36,7 @@ export class Thread {
       execArgv: [],
       resourceLimits: {
         maxYoungGenerationSizeMb,
-        ...(max_heap_mb === undefined ? {} : { maxOldGenerationSizeMb: max_heap_mb }),
+        maxOldGenerationSizeMb: max_heap_mb ?? maxOldGenerationSizeMb,
       },
     });
     this.#worker.on('message', events.onMessage);

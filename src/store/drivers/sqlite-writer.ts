@@ -35,8 +35,8 @@ class WriterThread {
   readonly #worker = new Worker(new URL('./sqlite-thread.ts', import.meta.url), {
     name: 'sqlite',
     execArgv: [],
-    // Three semi-spaces of 1 MiB.
-    resourceLimits: { maxYoungGenerationSizeMb: 3 },
+    // Three semi-spaces of 1 MiB. What it holds are the rows of one answer.
+    resourceLimits: { maxYoungGenerationSizeMb: 3, maxOldGenerationSizeMb: 512 },
   });
   readonly #pending = new Map<number, { readonly task: WriterTask } & PromiseWithResolvers<FromWriter['answer']>>();
   #asked = 0;
