@@ -1,22 +1,36 @@
-/** The headers of helmet. They are the same for every answer, so they are made once: making them takes a tenth of a small request. */
+/**
+ * The headers of helmet. They are the same for every answer, so they are made once, on an application of their own: its
+ * hooks would take a tenth of a small request, and what they leave behind lives until the next full garbage collection.
+ */
+import { Socket } from 'node:net';
 import helmet from '@fastify/helmet';
-import type { FastifyInstance } from 'fastify';
+import fastify, { type FastifyInstance } from 'fastify';
 
-export async function secureHeaders(app: FastifyInstance): Promise<void> {
+const { IncomingMessage, ServerResponse } = process.getBuiltinModule('node:http');
+
+type Headers = ReadonlyMap<string, string>;
+
+/** What helmet sets on the answer to a request that nobody has sent. */
+async function helmetHeaders(): Promise<Headers> {
+  const app = fastify();
   await app.register(helmet, {
-    global: false,
     contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } },
     strictTransportSecurity: false,
   });
-  let headers: readonly (readonly [string, string])[] | null = null;
-  app.addHook('onRequest', async (_request, { raw, helmet: apply }) => {
-    if (headers !== null) {
-      for (const [name, value] of headers) raw.setHeader(name, value);
-      return;
-    }
-    const others = new Set(raw.getHeaderNames());
-    await apply();
-    const made = raw.getHeaderNames().filter((name) => !others.has(name));
-    headers = made.map((name) => [name, String(raw.getHeader(name))]);
+  const { promise, resolve } = Promise.withResolvers<Headers>();
+  app.get('/', (_request, reply) => {
+    const { raw } = reply.hijack();
+    resolve(new Map(raw.getHeaderNames().map((name) => [name, String(raw.getHeader(name))])));
+  });
+  await app.ready();
+  const request = Object.assign(new IncomingMessage(new Socket()), { method: 'GET', url: '/' });
+  app.routing(request, new ServerResponse(request));
+  return promise;
+}
+
+export async function secureHeaders(app: FastifyInstance): Promise<void> {
+  const headers = await helmetHeaders();
+  app.addHook('onRequest', async (_request, { raw }) => {
+    for (const [name, value] of headers) raw.setHeader(name, value);
   });
 }
