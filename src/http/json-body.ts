@@ -50,6 +50,8 @@ function malformed(text: string, cause: unknown): ProblemError {
   );
 }
 
+const isNumber = (entry: unknown) => typeof entry === 'number';
+
 /** One iterative pass over objects and arrays; scalars cost one comparison each. */
 function inspect(root: unknown, maxDepth: number): void {
   let level: object[] = typeof root === 'object' && root !== null ? [root] : [];
@@ -62,6 +64,8 @@ function inspect(root: unknown, maxDepth: number): void {
     for (const node of level) {
       if (!Array.isArray(node)) refusePoison(node as Record<string, unknown>);
       const entries: readonly unknown[] = Array.isArray(node) ? node : Object.values(node);
+      // Most of a large body are rows of numbers, which V8's own loop passes over in half the time.
+      if (entries.every(isNumber)) continue;
       for (let i = 0; i < entries.length; i++) {
         const entry = entries[i];
         if (typeof entry === 'object' && entry !== null) next.push(entry);

@@ -31,12 +31,18 @@ export function digestOf(value: unknown, known: Known = new Map()): string {
  */
 export async function digestOfArrays(arrays: Readonly<Record<string, FloatArray>>): Promise<string> {
   const known = new Map<ArrayBufferView, ArrayDigest>();
-  const widened = new Float64Array(pieceValues);
+  let widened = new Float64Array(0);
   for (const array of Object.values(arrays)) {
     const hash = createHash('sha256');
     await inTurns(array.length, pieceValues, (from, to) => {
-      widened.set(array.subarray(from, to));
-      hash.update(bytesOf(widened.subarray(0, to - from)));
+      const piece = array.subarray(from, to);
+      if (piece instanceof Float64Array) {
+        hash.update(bytesOf(piece));
+        return;
+      }
+      if (widened.length < piece.length) widened = new Float64Array(piece.length);
+      widened.set(piece);
+      hash.update(bytesOf(widened.subarray(0, piece.length)));
     });
     known.set(array, { $type: Float64Array.name, sha256: hash.digest('hex') });
   }
