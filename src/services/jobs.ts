@@ -1,5 +1,6 @@
 /** Jobs as the routes use them: created, shown, moved, read and asked. */
 import type { Limits } from '../config.ts';
+import type { Data } from '../engine/backend.ts';
 import type { NetworkDefinition } from '../engine/definition.ts';
 import { ProblemError } from '../errors.ts';
 import { toTimestamp, type WirePage } from '../schemas/common.ts';
@@ -25,7 +26,6 @@ import type { RunHandle, RunHandlers, TrainingPool } from '../training/pool.ts';
 import { createPostMortems } from '../training/post-mortem/thread.ts';
 import type { LearningRateChange } from '../training/request.ts';
 import { isTerminal, type JobAction } from '../training/states.ts';
-import type { NamedArrays } from './array-blob.ts';
 import { diagnosis } from './diagnoses.ts';
 import { digestOf } from './digest.ts';
 import { followJob, type StreamItem, waitForJob, wireEvent } from './event-stream.ts';
@@ -45,6 +45,7 @@ import { summaryOf, urlsOf, viewOf } from './job-view.ts';
 import { readLayers } from './layer-frames.ts';
 import type { Log } from './log.ts';
 import { Models } from './models.ts';
+import { narrowInputs } from './narrow-inputs.ts';
 import { parametersJson } from './parameters.ts';
 import { evaluate, predict } from './predictions.ts';
 import { Scheduler } from './scheduler.ts';
@@ -143,7 +144,7 @@ export function createJobs(given: JobsContext): Jobs {
   const postMortems = createPostMortems();
   const context = { store, pool, datasets, limits, webhooks, models, feed, scheduler, postMortems, now };
   /** As long as a run is under way its rows stay, so that others on the same ones share them. */
-  const rowsOf = new WeakMap<RunHandle, NamedArrays>();
+  const rowsOf = new WeakMap<RunHandle, Data>();
   const live = (id: string) => scheduler.runOf(id)?.live ?? null;
   let streams = 0;
   let housekeeping: Housekeeping | undefined;
@@ -154,11 +155,12 @@ export function createJobs(given: JobsContext): Jobs {
     checkpoint: Uint8Array | null,
     changes: readonly LearningRateChange[],
   ): Promise<RunHandle> {
-    const arrays = await readArrays(store, datasets, job);
-    const request = runRequest(job.network as NetworkDefinition, job.request as KeptRequest, arrays, changes);
+    const { network, request: kept } = job as JobRecord & { network: NetworkDefinition; request: KeptRequest };
+    // Nothing here may hold the arrays themselves: the inputs are rounded where that makes them smaller.
+    const request = await narrowInputs(runRequest(network, kept, await readArrays(store, datasets, job), changes));
     const accept_other_rounding = checkpoint !== null && (await acceptsOtherRounding(store, job.id));
     const handle = pool.run({ ...request, accept_other_rounding }, handlers, checkpoint);
-    rowsOf.set(handle, arrays);
+    rowsOf.set(handle, request.data);
     return handle;
   }
 

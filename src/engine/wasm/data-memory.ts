@@ -25,12 +25,21 @@ const memories = new WeakMap<ArrayBufferLike, WebAssembly.Memory>();
 
 /** Zeros on shared memory; from `leastBytes` on, and as long as they can be addressed, where compiled code can read them. */
 export function sharedFloats(precision: Precision, length: number, leastBytes = LEAST_BYTES): FloatArray {
-  const bytes = length * (precision === 'float32' ? 4 : 8);
-  const pages = Math.ceil((bytes + SLACK) / PAGE);
-  const isApart = bytes >= leastBytes && pages <= LARGEST_MEMORY;
-  const buffer = isApart ? newMemory(pages).buffer : new SharedArrayBuffer(bytes);
+  const bytes = bytesOf(precision, length);
+  const buffer = isApart(precision, length, leastBytes)
+    ? newMemory(pagesFor(bytes)).buffer
+    : new SharedArrayBuffer(bytes);
   return precision === 'float32' ? new Float32Array(buffer, 0, length) : new Float64Array(buffer, 0, length);
 }
+
+/** Whether `sharedFloats` puts so many numbers where compiled code can read them. */
+export function isApart(precision: Precision, length: number, leastBytes = LEAST_BYTES): boolean {
+  const bytes = bytesOf(precision, length);
+  return bytes >= leastBytes && pagesFor(bytes) <= LARGEST_MEMORY;
+}
+
+const bytesOf = (precision: Precision, length: number) => length * (precision === 'float32' ? 4 : 8);
+const pagesFor = (bytes: number) => Math.ceil((bytes + SLACK) / PAGE);
 
 function newMemory(pages: number): WebAssembly.Memory {
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
