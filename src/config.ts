@@ -215,15 +215,14 @@ export class ConfigError extends Error {
 /** The environment variable that sets a limit. */
 export const limitVariable = (name: LimitName): string => name.toUpperCase();
 
+const limitSchema = wholeNumber(1, Number.MAX_SAFE_INTEGER);
+
 const environmentSchema = z.object({
   ...(Object.fromEntries(Object.entries(settings).map(([name, { schema }]) => [name, schema])) as {
     [Name in SettingName]: (typeof settings)[Name]['schema'];
   }),
   limits: z.object(
-    Object.fromEntries(limitNames.map((name) => [name, wholeNumber(1, Number.MAX_SAFE_INTEGER)])) as Record<
-      LimitName,
-      ReturnType<typeof wholeNumber>
-    >,
+    Object.fromEntries(limitNames.map((name) => [name, limitSchema])) as Record<LimitName, typeof limitSchema>,
   ),
 });
 
