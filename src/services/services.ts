@@ -4,9 +4,9 @@ import type { Config } from '../config.ts';
 import type { Catalog } from '../schemas/catalog.ts';
 import { type Foundation, openStore } from '../store/open.ts';
 import { keepRoom } from '../store/room.ts';
-import { collectGarbage } from '../training/collect-garbage.ts';
 import { createPool } from '../training/pool.ts';
 import { createCatalog } from './catalog.ts';
+import { collectAtRest } from './collect-at-rest.ts';
 import { createDatasets, type Datasets } from './datasets.ts';
 import { createGauges, type Gauges } from './gauges.ts';
 import { createGradients, type Gradients } from './gradients/gradients.ts';
@@ -37,9 +37,6 @@ export interface Services {
 
 /** Step points that are stored at once: few enough that storing them does not hold up the API. */
 const storedPoints = 2 ** 18;
-
-/** Milliseconds from when everything is ready, before the main thread stops for some 50 to collect its garbage. */
-const restAfterStart = 200;
 
 /** What tests put in the place of the real thing. */
 export interface Surroundings {
@@ -87,7 +84,7 @@ export async function openServices(
     ready: () => closing === undefined,
     warmUp: async () => {
       await pool.warmUp();
-      setTimeout(collectGarbage, restAfterStart).unref();
+      collectAtRest(pool);
     },
     ping: () => store.ping(),
     close: () => {

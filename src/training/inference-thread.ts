@@ -48,8 +48,7 @@ export class InferenceThread {
     const { model } = about;
     const known = this.#known.get(model);
     const number = known?.number ?? this.#learned++;
-    if (known === undefined)
-      thread.post({ type: 'learn_model', model: number, learned: about, compiler: compilerHere() });
+    if (known === undefined) thread.post({ type: 'learn_model', model: number, learned: about });
     this.#known.delete(model);
     this.#known.set(model, { number, about });
     if (known === undefined) this.#forgetOldest(thread, model);
@@ -67,7 +66,7 @@ export class InferenceThread {
   }
 
   #start(): Thread {
-    return new Thread(this.#options, {
+    const thread = new Thread(this.#options, {
       onMessage: (message) => {
         if (message.type === 'answer') this.#settle(message.id)?.resolve(message.answer);
         if (message.type === 'compiled') this.#hearOf(message.model, message.code);
@@ -79,6 +78,8 @@ export class InferenceThread {
         for (const id of [...this.#pending.keys()]) this.#settle(id)?.reject(asError(error));
       },
     });
+    thread.open(compilerHere());
+    return thread;
   }
 
   #hearOf(number: number, code: CompiledCode): void {

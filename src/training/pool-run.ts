@@ -1,5 +1,4 @@
 /** One run in a thread, from the side of the main thread: its handle, its reports on their way to the handlers, its end. */
-import type { WasmOptions } from '../engine/wasm/backend.ts';
 import { memoriesOf } from '../engine/wasm/data-memory.ts';
 import { ArrivingFile } from './arriving-file.ts';
 import type { FilePiece } from './checkpoint.ts';
@@ -23,7 +22,6 @@ export interface RunStart {
   readonly request: RunRequest;
   readonly checkpoint: Uint8Array | null;
   readonly settings: RunSettings;
-  readonly compiler: WasmOptions;
   /** How many other threads may help with a step. */
   readonly helpers: number;
   readonly handlers: RunHandlers;
@@ -50,12 +48,12 @@ export class PoolRun implements RunHandle {
   #isUnanswered = false;
   #escalation: NodeJS.Timeout | null = null;
 
-  constructor({ thread, request, checkpoint, settings, compiler, helpers, handlers, escalation_ms }: RunStart) {
+  constructor({ thread, request, checkpoint, settings, helpers, handlers, escalation_ms }: RunStart) {
     this.#thread = thread;
     this.#handlers = handlers;
     this.#escalationMs = escalation_ms;
     const memories = memoriesOf(request.data);
-    thread.post({ type: 'run', request, memories, checkpoint, settings, helpers, compiler, control: this.#control });
+    thread.post({ type: 'run', request, memories, checkpoint, settings, helpers, control: this.#control });
   }
 
   get finished(): Promise<RunOutcome> {

@@ -20,7 +20,7 @@ import {
   type RunSettings,
 } from './protocol.ts';
 import type { CodedError, RunRequest } from './request.ts';
-import { compilerHere, machine } from './revectorize.ts';
+import { compilerHere } from './revectorize.ts';
 import { Thread, type ThreadOptions } from './thread.ts';
 
 /**
@@ -202,14 +202,14 @@ class Pool implements ThreadPool {
     if (place === undefined || this.#closing !== null) throw new Error('no worker thread is idle');
     const { escalation_ms = defaultEscalationMs } = this.#options;
     const settings = { ...defaultRunSettings, ...this.#options.settings };
-    const compiler = compilerHere();
     place.thread ??= this.#startThread(place);
     // A thread that helps elsewhere takes up the run as soon as it has left.
     place.membership?.recall();
     const helpers = Math.min(this.#options.threads_per_run ?? this.workers, this.workers) - 1;
     const { thread } = place;
-    const run = new PoolRun({ thread, request, checkpoint, settings, compiler, helpers, handlers, escalation_ms });
+    const run = new PoolRun({ thread, request, checkpoint, settings, helpers, handlers, escalation_ms });
     place.run = run;
+    this.#openThreads();
     // Freed before anybody who awaits the end gets to see it.
     run.onFinished = () => {
       place.run = null;
@@ -270,23 +270,28 @@ class Pool implements ThreadPool {
         const { run, online } = place;
         this.#lending.threadEnded(place);
         place.thread = online && this.#closing === null ? this.#startThread(place) : null;
-        this.#lookAtMachine();
+        this.#openThreads();
         run?.end({ kind: 'crashed', error, step: run.step });
       },
     });
   }
 
-  /** Not while threads start: they would be held up by the flags that it sets. */
-  #lookAtMachine(): void {
-    if (this.#closing !== null || this.#places.some(({ thread, online }) => thread !== null && !online)) return;
-    machine();
+  /**
+   * Tells the threads how networks are compiled here. Not while one of them starts: finding it out sets flags that would
+   * hold it up.
+   */
+  #openThreads(): void {
+    const isNeeded = this.#closing === null || this.#places.some(({ run }) => run !== null);
+    if (!isNeeded || this.#places.some(({ thread, online }) => thread !== null && !online)) return;
+    const compiler = compilerHere();
+    for (const { thread } of this.#places) thread?.open(compiler);
     if (this.#places.every(({ online }) => online)) this.#warm.resolve();
   }
 
   #receive(place: Place, message: FromWorker): void {
     if (message.type === 'online') {
       place.online = true;
-      this.#lookAtMachine();
+      this.#openThreads();
     }
     if (message.type === 'progress' || message.type === 'checkpoint') place.run?.deliver(message);
     if (message.type === 'checkpoint_piece') place.run?.continueFile(message);

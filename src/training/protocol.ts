@@ -168,6 +168,8 @@ export type Question = {
 export type Answer = Questions[keyof Questions]['answer'];
 
 export type ToWorker =
+  /** The first: how to compile networks. */
+  | { readonly type: 'compiler'; readonly compiler: WasmOptions }
   | {
       readonly type: 'run';
       readonly request: RunRequest;
@@ -177,7 +179,6 @@ export type ToWorker =
       readonly checkpoint: Uint8Array | null;
       readonly control: Int32Array;
       readonly settings: RunSettings;
-      readonly compiler: WasmOptions;
       /** How many other threads may help with a step. */
       readonly helpers: number;
     }
@@ -185,12 +186,7 @@ export type ToWorker =
   | { readonly type: 'help'; readonly work: Parcel; readonly member: number }
   | { readonly type: 'change_learning_rate'; readonly learning_rate: number }
   /** A model travels once, and is named by its number in the questions about it until it is to be forgotten. */
-  | {
-      readonly type: 'learn_model';
-      readonly model: number;
-      readonly learned: InferenceModel;
-      readonly compiler: WasmOptions;
-    }
+  | { readonly type: 'learn_model'; readonly model: number; readonly learned: InferenceModel }
   | { readonly type: 'forget_model'; readonly model: number }
   | { readonly type: 'question'; readonly id: number; readonly model: number; readonly question: Question };
 

@@ -1,6 +1,7 @@
 /** One worker thread, and how it ends. */
 import { getHeapStatistics } from 'node:v8';
 import { type Transferable, Worker } from 'node:worker_threads';
+import type { WasmOptions } from '../engine/wasm/backend.ts';
 import type { FromWorker, ToWorker, WorkerOptions } from './protocol.ts';
 import type { CodedError } from './request.ts';
 
@@ -28,6 +29,8 @@ export interface ThreadEvents {
 export class Thread {
   readonly #worker: Worker;
   #failure: Error | null = null;
+  /** Null once the thread is open. */
+  #held: [ToWorker, readonly Transferable[]][] | null = [];
 
   constructor({ entry, max_heap_mb, niceness }: ThreadOptions, events: ThreadEvents) {
     this.#worker = new Worker(entry, {
@@ -46,8 +49,18 @@ export class Thread {
     this.#worker.on('exit', (code) => events.onExit(exitError(code, this.#failure)));
   }
 
+  /** What has been posted before waits for this: the thread has to know how to compile. */
+  open(compiler: WasmOptions): void {
+    const held = this.#held;
+    if (held === null) return;
+    this.#held = null;
+    this.post({ type: 'compiler', compiler });
+    for (const [message, transfer] of held) this.post(message, transfer);
+  }
+
   post(message: ToWorker, transfer: readonly Transferable[] = []): void {
-    this.#worker.postMessage(message, transfer);
+    if (this.#held === null) this.#worker.postMessage(message, transfer);
+    else this.#held.push([message, transfer]);
   }
 
   async terminate(): Promise<void> {

@@ -1,6 +1,7 @@
 /** Entry of a worker thread: takes one request after the other. */
 import { parentPort, receiveMessageOnPort, type Transferable, workerData } from 'node:worker_threads';
 import { createBackend } from '../engine/backends.ts';
+import type { WasmOptions } from '../engine/wasm/backend.ts';
 import { keepMemories } from '../engine/wasm/data-memory.ts';
 import { disband, placesIn, type TeamCells, type TeamWork } from '../engine/wasm/team-cells.ts';
 import { serveTeam } from '../engine/wasm/team-member.ts';
@@ -16,6 +17,7 @@ import { Session } from './session.ts';
 
 const port = parentPort!;
 const { niceness } = workerData as WorkerOptions;
+let compiler: WasmOptions = {};
 /** Of a thread that is asked about models. */
 let inference: Inference | undefined;
 
@@ -24,7 +26,7 @@ function send(message: FromWorker, transfer: readonly Transferable[] = []): void
 }
 
 function carryOut({ request, memories, ...message }: ToWorker & { readonly type: 'run' }): RunEnd {
-  const { checkpoint, control, settings, compiler, helpers } = message;
+  const { checkpoint, control, settings, helpers } = message;
   keepMemories(memories);
   const teams: TeamCells[] = [];
   const offer = (work: TeamWork) => {
@@ -71,6 +73,7 @@ function answer(inference: Inference, { id, model, question }: ToWorker & { read
 }
 
 port.on('message', (message: ToWorker) => {
+  if (message.type === 'compiler') compiler = message.compiler;
   if (message.type === 'run') {
     send({ type: 'ended', end: carryOut(message) });
     // When nothing here refers to the run any more, not even the message.
@@ -78,7 +81,7 @@ port.on('message', (message: ToWorker) => {
   }
   if (message.type === 'help') help(message);
   if (message.type === 'learn_model') {
-    inference ??= new Inference(message.compiler);
+    inference ??= new Inference(compiler);
     inference.learn(message.model, message.learned);
   }
   if (message.type === 'forget_model') inference?.forget(message.model);
