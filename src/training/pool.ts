@@ -85,7 +85,7 @@ export interface PoolOptions {
   readonly settings?: Partial<RunSettings>;
   /** Start no thread before `warmUp` or the first run. */
   readonly cold?: boolean;
-  /** The worker's module; another one in tests. */
+  /** The module of every thread; another one in tests. */
   readonly entry?: URL;
 }
 
@@ -120,7 +120,8 @@ export interface ThreadPool extends TrainingPool {
   warmUp(): Promise<void>;
 }
 
-const workerEntry = new URL('./worker.ts', import.meta.url);
+const trainingEntry = new URL('./worker.ts', import.meta.url);
+const inferenceEntry = new URL('./inference-worker.ts', import.meta.url);
 const defaultEscalationMs = 5_000;
 /** Training yields to the API: half of the way to the lowest priority. */
 const trainingNiceness = 10;
@@ -171,12 +172,12 @@ class Pool implements ThreadPool {
     const { cores } = options;
     const watched = new FreeCores();
     this.#lending = new Lending(this.#places, () => cores ?? watched.free);
-    const small = this.#threadOptions(0);
+    const small = this.#threadOptions(inferenceEntry, 0);
     this.#near = new NearModels(compilerHere);
     const compiled = (about: InferenceModel, code: CompiledCode) => void this.#near.learn(about, code);
     this.#quick = new InferenceThread(small, compiled);
     this.#slowToStart = new InferenceThread(small, compiled);
-    this.#bulk = new InferenceThread(this.#threadOptions(bulkNiceness));
+    this.#bulk = new InferenceThread(this.#threadOptions(inferenceEntry, bulkNiceness));
     this.#joined = new JoinedPredictions(async (model, asked) => {
       return (await this.#smallQuestions(model).ask(model, { name: 'predict', asked })) as FloatArray;
     });
@@ -256,15 +257,15 @@ class Pool implements ThreadPool {
     ]);
   }
 
-  #threadOptions(niceness: number): ThreadOptions {
-    const { entry = workerEntry, max_heap_mb } = this.#options;
+  #threadOptions(usualEntry: URL, niceness: number): ThreadOptions {
+    const { entry = usualEntry, max_heap_mb } = this.#options;
     return { entry, max_heap_mb, niceness };
   }
 
   /** A thread that dies is replaced; its run hears of it and ends. */
   #startThread(place: Place): Thread {
     place.online = false;
-    return new Thread(this.#threadOptions(trainingNiceness), {
+    return new Thread(this.#threadOptions(trainingEntry, trainingNiceness), {
       onMessage: (message) => this.#receive(place, message),
       onExit: (error) => {
         const { run, online } = place;

@@ -1,4 +1,4 @@
-/** Entry of a worker thread: takes one request after the other. */
+/** Entry of a thread that trains: takes one run after the other. */
 import { parentPort, receiveMessageOnPort, type Transferable, workerData } from 'node:worker_threads';
 import { createBackend } from '../engine/backends.ts';
 import type { WasmOptions } from '../engine/wasm/backend.ts';
@@ -7,7 +7,6 @@ import { disband, placesIn, type TeamCells, type TeamWork } from '../engine/wasm
 import { serveTeam } from '../engine/wasm/team-member.ts';
 import { codedError } from './coded-error.ts';
 import { collectGarbage } from './collect-garbage.ts';
-import { Inference } from './inference.ts';
 import { isLarge, sizeOf } from './memory.ts';
 import { open, seal } from './parcel.ts';
 import { lowerPriority } from './priority.ts';
@@ -18,8 +17,6 @@ import { Session } from './session.ts';
 const port = parentPort!;
 const { niceness } = workerData as WorkerOptions;
 let compiler: WasmOptions = {};
-/** Of a thread that is asked about models. */
-let inference: Inference | undefined;
 
 function send(message: FromWorker, transfer: readonly Transferable[] = []): void {
   port.postMessage(message, transfer);
@@ -64,14 +61,6 @@ function help({ work: parcel, member }: ToWorker & { readonly type: 'help' }): v
   }
 }
 
-function answer(inference: Inference, { id, model, question }: ToWorker & { readonly type: 'question' }): FromWorker {
-  try {
-    return { type: 'answer', id, answer: inference.answer(model, question) };
-  } catch (thrown) {
-    return { type: 'refused', id, error: codedError(thrown) };
-  }
-}
-
 port.on('message', (message: ToWorker) => {
   if (message.type === 'compiler') compiler = message.compiler;
   if (message.type === 'run') {
@@ -80,18 +69,6 @@ port.on('message', (message: ToWorker) => {
     if (isLarge(sizeOf(message.request))) setImmediate(collectGarbage);
   }
   if (message.type === 'help') help(message);
-  if (message.type === 'learn_model') {
-    inference ??= new Inference(compiler);
-    inference.learn(message.model, message.learned);
-  }
-  if (message.type === 'forget_model') inference?.forget(message.model);
-  if (message.type === 'question') {
-    // A model is learned before anything is asked about it.
-    send(answer(inference!, message));
-    const { model } = message;
-    const code = inference!.takeCode(model);
-    if (code !== null) send({ type: 'compiled', model, code });
-  }
 });
 
 lowerPriority(niceness);
