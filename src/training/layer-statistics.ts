@@ -1,5 +1,6 @@
 /** What the layers look like at one step: weights, gradients, updates and activations in a few numbers each. */
 import type { BackendState, Data, FloatArray, Plan, PlannedLayer, TrainingSetup } from '../engine/backend.ts';
+import { free } from '../engine/free.ts';
 import { gatherRows, targetsPerRow } from '../engine/reference/backend.ts';
 import { backward } from '../engine/reference/backward.ts';
 import { simulatedRules } from '../engine/reference/bugs.ts';
@@ -71,24 +72,42 @@ export interface Frame {
   readonly layers: readonly LayerFrame[];
 }
 
-/** The step that a frame is about. */
+/** The step that a frame is about, before it is carried out. */
 export interface ObservedStep {
   readonly step: number;
   readonly learning_rate: number;
   /** All rows of its batch. */
   readonly batch: Uint32Array;
+  /** Read, and perhaps overwritten, by `begin`. */
   readonly before: Pick<BackendState, 'parameters' | 'statistics'>;
-  /** Its parameters are overwritten. */
-  readonly after: Pick<BackendState, 'parameters'>;
 }
 
-/** Looks at single steps of a run, with storage that is used again. */
+/** What is known of a layer before the update. */
+interface LayerLook {
+  readonly layer: PlannedLayer;
+  readonly tensors: Readonly<Record<Exclude<MeasuredTensor, 'updates'>, TensorStatistics>>;
+  readonly figures: Readonly<Record<Exclude<LayerFigure, 'update_ratio'>, number>>;
+}
+
+/** A look that has begun. */
+interface Look {
+  readonly step: number;
+  readonly rows: number;
+  readonly layers: readonly LayerLook[];
+  readonly parameters: FloatArray;
+}
+
+/** Storage of networks with larger parameters is not kept from one look to the next, which is far away. */
+const keptBytes = 2 ** 20;
+
+/** Looks at single steps of a run, with storage that is used again: `begin` before the step, `end` after it. */
 export class LayerProbe {
   readonly #plan: Plan;
   readonly #setup: Pick<TrainingSetup, 'seed' | 'simulate_bug'>;
   readonly #data: Data;
   readonly #rows: number;
   #pass: Pass | null = null;
+  #look: Look | null = null;
 
   /** @param rows the most rows of a batch that are carried through the reference */
   constructor(plan: Plan, setup: Pick<TrainingSetup, 'seed' | 'simulate_bug'>, data: Data, rows: number) {
@@ -98,12 +117,29 @@ export class LayerProbe {
     this.#rows = rows;
   }
 
-  look(observed: ObservedStep): Omit<Frame, 'number'> {
-    const { step, before, after } = observed;
+  begin(observed: ObservedStep): void {
     const pass = this.#carry(observed);
-    const updates = after.parameters;
-    for (let i = 0; i < updates.length; i++) updates[i] -= before.parameters[i];
-    return { step, rows: pass.rows, layers: pass.layers.map((layer) => layerFrame(layer, pass, updates)) };
+    const layers = pass.layers.map((layer) => layerLook(layer, pass));
+    // Nobody needs the gradients any more, so the update is measured against a copy in their place.
+    const parameters = pass.gradients;
+    parameters.set(pass.parameters);
+    this.#look = { step: observed.step, rows: pass.rows, layers, parameters };
+  }
+
+  /**
+   * What the step that was begun with has done.
+   * @param after the parameters; overwritten
+   */
+  end(after: FloatArray): Omit<Frame, 'number'> {
+    if (this.#look === null) throw new Error('no look has begun');
+    const { step, rows, layers, parameters } = this.#look;
+    for (let i = 0; i < after.length; i++) after[i] -= parameters[i];
+    this.#look = null;
+    if (parameters.byteLength > keptBytes) {
+      free(parameters);
+      this.#pass = null;
+    }
+    return { step, rows, layers: layers.map((look) => layerFrame(look, after)) };
   }
 
   /** Forward and backward over the first rows of the batch, from the parameters before the step. */
@@ -141,19 +177,26 @@ export class LayerProbe {
   }
 }
 
-function layerFrame(layerPass: LayerPass, pass: Pass, updates: FloatArray): LayerFrame {
+function layerLook(layerPass: LayerPass, { parameters, gradients, rows }: Pass): LayerLook {
   const { layer, activations } = layerPass;
   const { offset, length } = layer.weights;
-  const weights = tensorStatistics(pass.parameters, offset, length);
-  const update = tensorStatistics(updates, offset, length);
-  const gradients = tensorStatistics(pass.gradients, offset, length);
-  const figures = {
-    update_ratio: rootMeanSquare(update) / rootMeanSquare(weights),
-    dead_fraction: deadFraction(layerPass, pass.rows),
-    saturated_fraction: saturatedFraction(layerPass),
-  };
   return {
-    tensors: { weights, gradients, updates: update, activations: tensorStatistics(activations) },
+    layer,
+    tensors: {
+      weights: tensorStatistics(parameters, offset, length),
+      gradients: tensorStatistics(gradients, offset, length),
+      activations: tensorStatistics(activations),
+    },
+    figures: { dead_fraction: deadFraction(layerPass, rows), saturated_fraction: saturatedFraction(layerPass) },
+  };
+}
+
+function layerFrame({ layer, tensors, figures: known }: LayerLook, difference: FloatArray): LayerFrame {
+  const { weights, gradients, activations } = tensors;
+  const updates = tensorStatistics(difference, layer.weights.offset, layer.weights.length);
+  const figures = { ...known, update_ratio: rootMeanSquare(updates) / rootMeanSquare(weights) };
+  return {
+    tensors: { weights, gradients, updates, activations },
     figures: Object.fromEntries(
       Object.entries<LayerFigureEntry>(layerFigures).map(([name, { applies }]) => [
         name,

@@ -146,7 +146,9 @@ export class Run {
     const first = this.#step;
     const block = this.#nextBlock(Math.min(maxSteps, this.#sampler?.stepsToNext(first) ?? maxSteps));
     const { each: rates, column } = this.#rates.next(first, block.steps);
-    const before = this.#sampler?.isDue(first + 1) ? this.#model() : null;
+    const sampler = this.#sampler?.isDue(first + 1) ? this.#sampler : null;
+    const before = sampler && this.#backend.peek();
+    if (before) sampler.begin({ step: first + 1, learning_rate: rates[0], batch: block.order, before });
     const result = this.#backend.train({
       order: block.order,
       epoch_rows: block.epochRows,
@@ -156,10 +158,8 @@ export class Run {
     });
     const notes: RunNote[] = this.#warnings?.seeData(this.#prepared) ?? [];
     const frames: Frame[] = [];
-    if (this.#sampler !== null && before !== null && result.steps_done === 1) {
-      const [step, learning_rate, batch, after] = [first + 1, rates[0], block.order, this.#backend.peek()];
-      const frame = this.#sampler.look({ step, learning_rate, batch, before, after });
-      free(before.parameters);
+    if (sampler !== null && result.steps_done === 1) {
+      const frame = sampler.end(this.#backend.peek().parameters);
       frames.push(frame);
       notes.push(...(this.#warnings?.seeFrame(frame) ?? []));
     }

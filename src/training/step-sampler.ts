@@ -1,5 +1,5 @@
 /** Follows a run and says when a step is to be looked at. */
-import type { Data, Plan } from '../engine/backend.ts';
+import type { Data, FloatArray, Plan } from '../engine/backend.ts';
 import { type Frame, LayerProbe, type ObservedStep } from './layer-statistics.ts';
 import type { RunRequest } from './request.ts';
 import { samplingSchedule } from './sampled-steps.ts';
@@ -26,8 +26,18 @@ export class StepSampler {
     return this.#steps[this.#index(step)] === step;
   }
 
-  look(observed: ObservedStep): Frame {
-    return { number: this.#index(observed.step) + 1, ...this.#probe.look(observed) };
+  /** To be called before a step that is due. */
+  begin(observed: ObservedStep): void {
+    this.#probe.begin(observed);
+  }
+
+  /**
+   * To be called after it.
+   * @param after the parameters; overwritten
+   */
+  end(after: FloatArray): Frame {
+    const look = this.#probe.end(after);
+    return { number: this.#index(look.step) + 1, ...look };
   }
 
   /** Of the first sampled step that is not below the given one. */

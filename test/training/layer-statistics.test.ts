@@ -34,18 +34,33 @@ function look(
   const targets = new Float64Array(batch.length * planned.output_size);
   const data = { rows: batch.length, inputs: Float64Array.from(batch), targets };
   const probe = new LayerProbe(planned, { seed: 0 }, data, rows);
-  return probe.look({
+  probe.begin({
     step: 1,
     learning_rate: 1,
     batch: Uint32Array.from(batch.keys()),
     before: state(planned, parameters),
-    after: state(planned, after),
   });
+  return probe.end(state(planned, after).parameters);
 }
 
 const line = { use_bias: false } as const;
 
 describe('a look at a step', () => {
+  it.each([3, 400])('shows the same the second time, for a network of %d units as well', (units) => {
+    const planned = plan({ input_size: units, layers: [{ units }], loss: 'mean_squared_error', precision: 'float64' });
+    const data = { rows: 2, inputs: new Float64Array(2 * units).fill(0.5), targets: new Float64Array(2 * units) };
+    const probe = new LayerProbe(planned, { seed: 0 }, data, 2);
+    const numbers = (factor: number) => Array.from({ length: planned.parameter_count }, (_, i) => factor * Math.cos(i));
+    const [first, second] = [1, 2].map(() => {
+      const before = state(planned, numbers(1));
+      probe.begin({ step: 5, learning_rate: 1, batch: new Uint32Array([0, 1]), before });
+      return probe.end(state(planned, numbers(0.9)).parameters);
+    });
+    expect(second).toEqual(first);
+    expect(first.layers[0].figures.update_ratio).toBeGreaterThan(0.09);
+    expect(() => probe.end(state(planned, numbers(1)).parameters)).toThrow('no look has begun');
+  });
+
   it('measures weights, gradients, updates and activations as they can be computed by hand', () => {
     // y = 2x on x = 1, 3 with targets 0: loss = mean (2x)² = 4·mean x², gradient 2·2·mean x² = 20.
     const { layers } = look([{ units: 1, ...line }], [2], [1, 3], { after: [1.5] });
