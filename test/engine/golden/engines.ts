@@ -1,5 +1,6 @@
 /** All that must reproduce the reference data: the plain reference, and the compiled engine in each of its strategies. */
 import type { Backend, Data, Plan, TrainingSetup } from '../../../src/engine/backend.ts';
+import { type ArithmeticMode, arithmetics } from '../../../src/engine/definition.ts';
 import type { InitialParameters } from '../../../src/engine/plan.ts';
 import { createReferenceBackend } from '../../../src/engine/reference/backend.ts';
 import { createWasmBackend } from '../../../src/engine/wasm/backend.ts';
@@ -23,3 +24,13 @@ export const engines: typeof compiledEngines = [
   { engine: 'reference', create: createReferenceBackend },
   ...compiledEngines,
 ];
+
+/** Every case in every engine, in each arithmetic that the engine knows. */
+export function inEveryEngine<T extends { readonly id: string }>(cases: readonly T[]) {
+  const known = (engine: string): readonly ArithmeticMode[] => (engine === 'reference' ? ['strict'] : arithmetics);
+  return cases.flatMap((entry) =>
+    engines.flatMap(({ engine, create }) =>
+      known(engine).map((arithmetic) => ({ id: entry.id, entry, engine, create, arithmetic })),
+    ),
+  );
+}

@@ -6,12 +6,12 @@
 import { expect, test } from 'vitest';
 import type { BackendState, Plan } from '../../../src/engine/backend.ts';
 import { clipFactor, DEFAULT_CLIP_EPSILON, globalNorm } from '../../../src/engine/clipping.ts';
-import { arithmetics, type ClipGradients } from '../../../src/engine/definition.ts';
+import type { ClipGradients } from '../../../src/engine/definition.ts';
 import { biasOptions, resolveOptimizer } from '../../../src/engine/optimizers.ts';
 import { plan } from '../../../src/engine/plan.ts';
 import { createReferenceBackend } from '../../../src/engine/reference/backend.ts';
 import { backwardPass } from '../../../src/engine/reference/backward.ts';
-import { engines } from './engines.ts';
+import { inEveryEngine } from './engines.ts';
 import { float32Bounds } from './float32-bounds.ts';
 import {
   clipOf,
@@ -83,17 +83,9 @@ function stepFrom(
   return { loss: bounds.loss, updated };
 }
 
-const variants = traces.flatMap((trace) =>
-  engines.flatMap(({ engine, create }) =>
-    arithmetics
-      .filter((arithmetic) => engine !== 'reference' || arithmetic === 'strict')
-      .map((arithmetic) => ({ id: trace.id, trace, engine, create, arithmetic })),
-  ),
-);
-
-test.each(variants)(
+test.each(inEveryEngine(traces))(
   '$id in float32: every step leads from the truth to the truth within the bound of its roundings: $engine, $arithmetic',
-  ({ trace, create, arithmetic }) => {
+  ({ entry: trace, create, arithmetic }) => {
     const exact = plan(definitionOf(trace));
     const setup = {
       optimizer: optimizerOf(trace.optimizer),

@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest';
-import { arithmetics } from '../../../src/engine/definition.ts';
 import { plan } from '../../../src/engine/plan.ts';
 import { numbers } from '../compare.ts';
-import { engines } from './engines.ts';
+import { inEveryEngine } from './engines.ts';
 import { float32Bounds } from './float32-bounds.ts';
 import {
   dataOf,
@@ -27,15 +26,7 @@ function excess(what: string, got: ArrayLike<number>, want: readonly number[], b
   });
 }
 
-const variants = cases.flatMap((entry) =>
-  engines.flatMap(({ engine, create }) =>
-    arithmetics
-      .filter((arithmetic) => engine !== 'reference' || arithmetic === 'strict')
-      .map((arithmetic) => ({ id: entry.id, entry, engine, create, arithmetic })),
-  ),
-);
-
-test.each(variants)(
+test.each(inEveryEngine(cases))(
   '$id in float32: outputs, loss and every gradient are within the bound of their roundings: $engine, $arithmetic',
   ({ entry, create, arithmetic }) => {
     const { expected } = entry;

@@ -1,0 +1,73 @@
+/** Parameters, moments and statistics between the flat buffers of the engine and their blocks in a network's memory. */
+import type { FloatArray, TensorSlice } from '../backend.ts';
+import type { NetworkLayout, Panels } from './layout.ts';
+
+/** Copies between a flat parameter buffer and a block in memory, in either direction. */
+export function copyBlock(
+  layout: NetworkLayout,
+  memory: ArrayBuffer,
+  block: number,
+  flat: FloatArray,
+  direction: 'in' | 'out',
+): void {
+  const FloatArrayOf = layout.bytesPerNumber === 4 ? Float32Array : Float64Array;
+  const numbers = new FloatArrayOf(memory, block, layout.blockBytes / layout.bytesPerNumber);
+  for (const { layer, weights, biases, gamma, beta } of layout.layers) {
+    copyPanels(numbers, weights, layout.bytesPerNumber, flat, layer.weights, direction);
+    const vectors: (readonly [number | null, TensorSlice | null | undefined])[] = [
+      [biases, layer.biases],
+      [gamma, layer.normalization?.gamma],
+      [beta, layer.normalization?.beta],
+    ];
+    for (const [offset, slice] of vectors) {
+      if (offset === null || slice === null || slice === undefined) continue;
+      const part = numbers.subarray(offset / layout.bytesPerNumber, offset / layout.bytesPerNumber + slice.length);
+      if (direction === 'in') part.set(flat.subarray(slice.offset, slice.offset + slice.length));
+      else flat.set(part, slice.offset);
+    }
+  }
+}
+
+/** As `copyBlock`, for the running statistics. */
+export function copyStatistics(
+  layout: NetworkLayout,
+  memory: ArrayBuffer,
+  flat: FloatArray,
+  direction: 'in' | 'out',
+): void {
+  const FloatArrayOf = layout.bytesPerNumber === 4 ? Float32Array : Float64Array;
+  for (const { layer, normalization } of layout.layers) {
+    if (normalization?.running == null) continue;
+    for (const [offset, slice] of [
+      [normalization.running.mean, layer.normalization?.running_mean],
+      [normalization.running.variance, layer.normalization?.running_variance],
+    ] as const) {
+      if (slice == null) continue;
+      const numbers = new FloatArrayOf(memory, layout.statistics + offset, slice.length);
+      if (direction === 'in') numbers.set(flat.subarray(slice.offset, slice.offset + slice.length));
+      else flat.set(numbers, slice.offset);
+    }
+  }
+}
+
+function copyPanels(
+  numbers: FloatArray,
+  panels: Panels,
+  bytes: number,
+  flat: FloatArray,
+  slice: TensorSlice,
+  direction: 'in' | 'out',
+): void {
+  const [units, inner] = slice.shape;
+  const start = panels.offset / bytes;
+  for (let unit = 0; unit < units; unit++) {
+    const panel = Math.floor(unit / panels.width);
+    const width = Math.min(panels.width, panels.columns - panel * panels.width);
+    let packed = start + panel * panels.width * inner + (unit - panel * panels.width);
+    let position = slice.offset + unit * inner;
+    for (let k = 0; k < inner; k++, packed += width, position++) {
+      if (direction === 'in') numbers[packed] = flat[position];
+      else flat[position] = numbers[packed];
+    }
+  }
+}
