@@ -171,6 +171,21 @@ async function disturb(server: MortalServer, { kills, seed }: ChaosOptions, end:
   }
 }
 
+/** Where two answers differ first, and how; null: nowhere. */
+function firstDifference(want: unknown, found: unknown, path: string): string | null {
+  if (isDeepStrictEqual(want, found)) return null;
+  const both = [want, found];
+  if (both.some((value) => typeof value !== 'object' || value === null))
+    return `${path}: ${both.map((value) => JSON.stringify(value)).join(' became ')}`;
+  const keys = new Set(both.flatMap((value) => Object.keys(value as object)));
+  const [before, after] = both as Record<string, unknown>[];
+  for (const key of keys) {
+    const inside = firstDifference(before![key], after![key], `${path}/${key}`);
+    if (inside !== null) return inside;
+  }
+  return path;
+}
+
 /** What is wrong with the jobs of a round; they have all ended. */
 async function compare(client: Client, ids: readonly string[], wanted: readonly Outcome[], prefix: string) {
   const differences: string[] = [];
@@ -178,8 +193,8 @@ async function compare(client: Client, ids: readonly string[], wanted: readonly 
   for (const [index, id] of ids.entries()) {
     const found = await outcomeOf(client, id);
     for (const [part, want] of Object.entries(wanted[index]!)) {
-      if (!isDeepStrictEqual(found[part as keyof Outcome], want))
-        differences.push(`${prefix}-${index} (${id}): ${part}`);
+      const difference = firstDifference(want, found[part as keyof Outcome], part);
+      if (difference !== null) differences.push(`${prefix}-${index} (${id}): ${difference}`);
     }
     losses += found.steps.reduce((sum: number, { total_points }: Answer) => sum + total_points, 0);
     differences.push(...(await unreadableCheckpoints(client, id)));
