@@ -21,6 +21,8 @@ export class Batches {
   readonly steps_per_epoch: number;
   readonly #plan: BatchPlan;
   readonly #permuter: Permuter;
+  /** Whether the numbers of the rows are their places. */
+  readonly #isWhole: boolean;
   /** The epochs that lie in the buffer, end to end; without `shuffle` all are the first. */
   #first = 0;
   #epochs = 0;
@@ -30,6 +32,7 @@ export class Batches {
     this.#plan = plan;
     this.rows = plan.rows.length;
     this.#permuter = new Permuter(this.rows);
+    this.#isWhole = plan.rows.every((row, place) => row === place);
     this.steps_per_epoch = Math.ceil(this.rows / plan.batch_size);
   }
 
@@ -71,6 +74,7 @@ export class Batches {
       return;
     }
     const places = this.#permuter.order(seed, 'shuffle', epoch);
-    for (let i = 0; i < places.length; i++) order[i] = rows[places[i]];
+    if (this.#isWhole) order.set(places);
+    else for (let i = 0; i < places.length; i++) order[i] = rows[places[i]];
   }
 }

@@ -124,7 +124,7 @@ export class WasmBackend implements Backend {
   train(block: TrainingBlock): BlockResult {
     const batches = new Batches(block, this.#setup.batch_size);
     this.#chooseTrainer(batches.count);
-    const losses = lossColumn(this.plan, batches.count);
+    const losses = block.losses ?? lossColumn(this.plan, batches.count);
     let done = 0;
     while (done < batches.count) {
       if (this.#trainer.isLarge && isSet(block.control)) break;
@@ -148,7 +148,7 @@ export class WasmBackend implements Backend {
       done += 1;
       if (isSet(block.control)) break;
     }
-    return { steps_done: done, losses: done === batches.count ? losses : losses.slice(0, done), divergence: null };
+    return { steps_done: done, losses: losses.subarray(0, done), divergence: null };
   }
 
   /** Runs steps from the saved state; once more and alone when a thread that helped has died within a step. */
@@ -263,7 +263,7 @@ const lossColumn = ({ precision }: Plan, length: number): FloatArray =>
 const isSet = (control: Int32Array | undefined) => control !== undefined && Atomics.load(control, 0) !== 0;
 
 function withLoss(losses: FloatArray, done: number, loss: number | undefined): FloatArray {
-  if (loss === undefined) return losses.slice(0, done);
+  if (loss === undefined) return losses.subarray(0, done);
   losses[done] = loss;
-  return losses.slice(0, done + 1);
+  return losses.subarray(0, done + 1);
 }

@@ -2,7 +2,7 @@
 import { permutation, philoxInput, type Stream } from '../prng.ts';
 import { type FunctionBuilder, type Index, ModuleBuilder } from './assembler.ts';
 import { compiledModule, isCompiled } from './modules.ts';
-import { emitPhilox } from './philox.ts';
+import { DRAWN_BLOCKS, DRAWN_BYTES, emitDraw } from './philox.ts';
 
 /** Numbers drawn before the code is compiled: that takes about as long as drawing them. */
 const COMPILE_AFTER = 50_000;
@@ -11,8 +11,8 @@ const REUSE_AFTER = 2_000;
 
 const description = { code: 'permutation' };
 
-/** Where the numbers lie in memory. */
-const ORDER = 64;
+/** Where the order lies in memory: behind the words that were drawn last. */
+const ORDER = DRAWN_BYTES;
 
 type Draw = (n: number, aLow: number, aHigh: number, stream: number, seedLow: number, seedHigh: number) => void;
 
@@ -59,24 +59,28 @@ function compile(n: number): { readonly draw: Draw; readonly order: Uint32Array 
 /** Fisher–Yates: for last = n − 1 … 1 the entries last and word mod (last + 1) change places. */
 function emitPermutation(f: FunctionBuilder): void {
   const [n, aLow, aHigh, stream, seedLow, seedHigh]: Index[] = [0, 1, 2, 3, 4, 5];
-  const [at, i, last, block] = [f.local('i32'), f.local('i32'), f.local('i32'), f.local('i32')];
+  const [at, i, last, block, drawn] = Array.from({ length: 5 }, () => f.local('i32'));
   f.whileBelow(i, { local: n }, 1, () => f.get(at).get(i).memory('i32.store', ORDER).increment(at, 4));
   f.get(n).i32(1).op('i32.sub').set(last);
-  const words = [f.local('i32'), f.local('i32'), f.local('i32'), f.local('i32')];
   f.get(last).i32(0).op('i32.gt_s');
   f.if(() =>
     f.loop(() => {
-      for (const [word, from] of [block, aLow, aHigh, stream].entries()) f.get(from).set(words[word]);
-      emitPhilox(f, words, [seedLow, seedHigh]);
-      for (const word of words) f.get(last).if(() => emitExchange(f, last, word));
-      f.increment(block, 1).get(last).brIf(0);
+      f.i32(0).set(drawn);
+      emitDraw(f, { aLow, aHigh, stream, seedLow, seedHigh }, block, drawn);
+      f.loop(() => {
+        emitExchange(f, last, drawn);
+        f.increment(drawn, 4).get(drawn).i32(DRAWN_BYTES).op('i32.lt_u');
+        f.get(last).i32(0).op('i32.ne').op('i32.and').brIf(0);
+      });
+      f.increment(block, DRAWN_BLOCKS).get(last).brIf(0);
     }),
   );
 }
 
 /** Unless the word would favour small numbers: entries last and word mod (last + 1) change places, and last −= 1. */
-function emitExchange(f: FunctionBuilder, last: Index, word: Index): void {
-  const [bound, chosen, a, b, row] = Array.from({ length: 5 }, () => f.local('i32'));
+function emitExchange(f: FunctionBuilder, last: Index, drawn: Index): void {
+  const [word, bound, chosen, a, b, row] = Array.from({ length: 6 }, () => f.local('i32'));
+  f.get(drawn).memory('i32.load', 0).set(word);
   f.get(last).i32(1).op('i32.add').set(bound);
   f.get(word).get(bound).op('i32.rem_u').set(chosen);
   // word − chosen ≤ 2³² − bound, modulo 2³²: bound is at least 2.

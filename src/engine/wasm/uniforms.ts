@@ -2,7 +2,7 @@
 import { philoxInput, type Uniforms, uniforms } from '../prng.ts';
 import { type FunctionBuilder, type Index, ModuleBuilder } from './assembler.ts';
 import { compiledModule } from './modules.ts';
-import { emitPhilox } from './philox.ts';
+import { DRAWN_BLOCKS, DRAWN_BYTES, emitDraw } from './philox.ts';
 
 /** Fewer are drawn sooner than the code is compiled. */
 const COMPILED_FROM = 50_000;
@@ -45,35 +45,37 @@ function compile(): { readonly draw: Draw; readonly chunk: Float64Array } {
   return { draw: exports.draw as Draw, chunk: new Float64Array(memory.buffer, 0, CHUNK) };
 }
 
-/** Two numbers from each of the blocks, side by side from address 0. */
+/** Two numbers from each of the blocks, four blocks at a time, side by side from address 0. */
 function emitUniforms(f: FunctionBuilder): void {
   const [firstBlock, blocks, aLow, aHigh, stream, seedLow, seedHigh]: Index[] = [0, 1, 2, 3, 4, 5, 6];
-  const [done, at] = [f.local('i32'), f.local('i32')];
-  const words = Array.from({ length: 4 }, () => f.local('i32'));
-  f.whileBelow(done, { local: blocks }, 1, () => {
-    f.get(firstBlock).get(done).op('i32.add').set(words[0]);
-    for (const [i, from] of [aLow, aHigh, stream].entries()) f.get(from).set(words[i + 1]);
-    emitPhilox(f, words, [seedLow, seedHigh]);
-    for (const [i, offset] of [
-      [0, 0],
-      [2, 8],
-    ]) {
+  const [done, at, block] = [f.local('i32'), f.local('i32'), f.local('i32')];
+  f.whileBelow(done, { local: blocks }, DRAWN_BLOCKS, () => {
+    f.get(firstBlock).get(done).op('i32.add').set(block);
+    // A number takes the place of the two words that it is made of.
+    emitDraw(f, { aLow, aHigh, stream, seedLow, seedHigh }, block, at);
+    for (let offset = 0; offset < DRAWN_BYTES; offset += 8) {
       f.get(at);
-      emitUnit(f, words[i], words[i + 1]);
+      emitUnit(f, at, offset);
       f.memory('f64.store', offset);
     }
-    f.increment(at, 16);
+    f.increment(at, DRAWN_BYTES);
   });
 }
 
-/** ((high >>> 5)·2²⁶ + (low >>> 6))·2⁻⁵³, exactly. */
-function emitUnit(f: FunctionBuilder, high: Index, low: Index): void {
-  f.get(high)
+/** ((high >>> 5)·2²⁶ + (low >>> 6))·2⁻⁵³, exactly, of two words in memory. */
+function emitUnit(f: FunctionBuilder, at: Index, offset: number): void {
+  f.get(at)
+    .memory('i32.load', offset)
     .i32(5)
     .op('i32.shr_u')
     .op('f64.convert_i32_u')
     .f64(2 ** 26)
     .op('f64.mul');
-  f.get(low).i32(6).op('i32.shr_u').op('f64.convert_i32_u').op('f64.add');
+  f.get(at)
+    .memory('i32.load', offset + 4)
+    .i32(6)
+    .op('i32.shr_u')
+    .op('f64.convert_i32_u')
+    .op('f64.add');
   f.f64(2 ** -53).op('f64.mul');
 }
