@@ -16,9 +16,16 @@ import { BATCHES, dataOf, LEARNING_RATE, type Workload, workloads } from '../ben
 import { createBackend } from '../src/engine/backends.ts';
 import { free } from '../src/engine/free.ts';
 import { initialParameters, plan as planOf } from '../src/engine/plan.ts';
+import { HistoryTail } from '../src/services/history-tail.ts';
 import { Batches, maxBlockRows } from '../src/training/batches.ts';
 import { Pace } from '../src/training/pace.ts';
-import { control, createControl, defaultRunSettings, type FromWorker } from '../src/training/protocol.ts';
+import {
+  control,
+  createControl,
+  defaultRunSettings,
+  type FromWorker,
+  type ToWorker,
+} from '../src/training/protocol.ts';
 import type { RunRequest } from '../src/training/request.ts';
 import { machine } from '../src/training/revectorize.ts';
 import type { CreateBackend } from '../src/training/run.ts';
@@ -105,24 +112,24 @@ function trainBare(request: RunRequest, create: CreateBackend): void {
   }
 }
 
-/** Frees what has arrived: elsewhere, its memory is another thread's. */
-function discard(message: FromWorker): void {
-  if (message.type === 'checkpoint' || message.type === 'checkpoint_piece') free(message.bytes);
-  if (message.type !== 'progress') return;
-  const { steps, epochs } = message.progress;
-  free(steps.losses, steps.learning_rates, epochs.steps, ...Object.values(epochs.series));
-}
-
-/** What a worker does with a job, its messages included. */
+/** What a worker does with a job, its messages included; the memory of a report comes back as from who has stored it. */
 function trainWatched(request: RunRequest): void {
   const { port1, port2 } = new MessageChannel();
   const cells = createControl();
+  const tail = new HistoryTail();
+  const store = (message: FromWorker) => {
+    if (message.type === 'checkpoint' || message.type === 'checkpoint_piece') free(message.bytes);
+    if (message.type === 'progress') tail.add(message.progress);
+    if (message.type !== 'checkpoint') return;
+    const memories = tail.clear();
+    port2.postMessage({ type: 'reuse', memories } satisfies ToWorker, memories);
+  };
   const send = (message: FromWorker, transfer: readonly ArrayBuffer[]) => {
     port1.postMessage(message, transfer);
-    timed('receiving', () => discard(receiveMessageOnPort(port2)?.message));
+    timed('receiving', () => store(receiveMessageOnPort(port2)?.message));
     Atomics.add(cells, control.acknowledged, 1);
   };
-  const link = { control: cells, send, receive: () => undefined, now };
+  const link = { control: cells, send, receive: () => receiveMessageOnPort(port1)?.message, now };
   const end = new Session(request, null, defaultRunSettings, link, create).carryOut();
   port1.close();
   if (end.kind !== 'succeeded') throw new Error(`the run ended as ${end.kind}`);

@@ -37,7 +37,8 @@ export function createEagerPool({ workers, rest_at_step, onSaved }: EagerPoolOpt
         const { code, message } = codedError(error);
         return { kind: 'error', stop_reason: 'worker_crashed', error: { code, message } };
       });
-      return { finished, step: 0, pause: doNothing, stop: doNothing, cancel: doNothing, changeLearningRate: doNothing };
+      const asked = { pause: doNothing, stop: doNothing, cancel: doNothing, changeLearningRate: doNothing };
+      return { finished, step: 0, ...asked, reuse: doNothing };
     },
     predict: () => Promise.reject(new Error('this pool only trains')),
     evaluate: () => Promise.reject(new Error('this pool only trains')),

@@ -83,6 +83,8 @@ export interface TrainingBlock {
   readonly first_step: number;
   /** One per step of the block. */
   readonly learning_rates: Float64Array;
+  /** Where the losses are to be written, as long as the block and in the plan's precision; absent: in an array of their own. */
+  readonly losses?: FloatArray | undefined;
   /** Non-zero at `control[0]` ends the block after the step under way; a first step that takes long is taken back instead. */
   readonly control?: Int32Array | undefined;
 }

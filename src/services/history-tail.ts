@@ -12,21 +12,42 @@ export type Resolution = (typeof resolutions)[number];
 export class HistoryTail {
   readonly frames: Frame[] = [];
   #chunks: PointChunk[] = [];
+  /** In which the points lie. */
+  readonly #memories = new Set<ArrayBuffer>();
+  #readers = 0;
 
   add({ steps, epochs, frames }: Pick<Progress, 'steps' | 'epochs' | 'frames'>): void {
     this.#chunks.push(...stepChunk(steps), ...epochChunks(epochs));
     this.frames.push(...frames);
+    const columns = [steps.losses, steps.learning_rates, epochs.steps, ...Object.values(epochs.series)];
+    for (const { buffer } of columns) this.#memories.add(buffer as ArrayBuffer);
   }
 
-  /** The points of the loss, a chunk or two per report. */
+  /** The points of the loss, a chunk or two per report; to be read at once. */
   chunks(): readonly PointChunk[] {
     return this.#chunks;
   }
 
-  /** Forgets what has been stored. */
-  clear(): void {
+  /** For a reader that takes its time: the points stay as they are until it is done. */
+  async read<Result>(reader: (chunks: readonly PointChunk[]) => Promise<Result>): Promise<Result> {
+    this.#readers += 1;
+    try {
+      return await reader(this.#chunks);
+    } finally {
+      this.#readers -= 1;
+    }
+  }
+
+  /**
+   * Forgets what has been stored.
+   * @returns memories that nobody reads any more
+   */
+  clear(): ArrayBuffer[] {
     this.#chunks = [];
     this.frames.length = 0;
+    const memories = this.#readers > 0 ? [] : [...this.#memories];
+    this.#memories.clear();
+    return memories;
   }
 }
 

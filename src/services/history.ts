@@ -1,7 +1,7 @@
 /** Reading a job's history: from the store chunk by chunk, then what the attempt under way has not stored yet. */
 import { toWire } from '../schemas/common.ts';
 import type { HistoryQuery, LossHistory } from '../schemas/history.ts';
-import type { JobRecord, Store } from '../store/store.ts';
+import type { JobRecord, PointChunk, Store } from '../store/store.ts';
 import { seriesName } from '../training/metrics.ts';
 import { blockOf, levelsFor, readLevel } from './history-levels.ts';
 import type { HistoryTail, Resolution } from './history-tail.ts';
@@ -29,9 +29,23 @@ export async function readHistory(
   tail: HistoryTail | undefined,
   query: HistoryQuery,
 ): Promise<LossHistory> {
-  const { resolution, max_points } = query;
   // The tail before the store: what a checkpoint moves from one to the other in between is then in both, not in none.
-  const recent = (tail?.chunks() ?? []).filter((chunk) => chunk.resolution === resolution);
+  const read = (chunks: readonly PointChunk[]) =>
+    readWith(
+      store,
+      job,
+      chunks.filter(({ resolution }) => resolution === query.resolution),
+      query,
+    );
+  return tail === undefined ? read([]) : tail.read(read);
+}
+
+async function readWith(
+  store: Pick<Store, 'points'>,
+  job: JobRecord,
+  recent: readonly PointChunk[],
+  { resolution, max_points, ...query }: HistoryQuery,
+): Promise<LossHistory> {
   const stored = (await store.points.extent(job.id, resolution))?.last ?? 0;
   const last = Math.max(stored, ...recent.map(({ first, count }) => first + count - 1));
   const first = (query.from ?? 1) - 1;

@@ -232,7 +232,7 @@ export class JobRun {
       events: [...this.#notes, event],
     });
     this.hasSaved = true;
-    this.tail.clear();
+    this.#handle?.reuse(this.tail.clear());
     this.#notes = [];
   }
 

@@ -1,11 +1,20 @@
 /** Columns of numbers, one per point: a tiny network brings millions of points a second. */
 import type { FloatArray } from '../engine/backend.ts';
+import type { Precision } from '../engine/definition.ts';
+import { free } from '../engine/free.ts';
 
 /** One value per point, or a single one where it is the same for all of them. */
 export type Column = FloatArray;
 
 /** What can be handed to another thread. */
 export type OwnFloats = Float32Array<ArrayBuffer> | Float64Array<ArrayBuffer>;
+
+/** @param room how many, or the memory in which they lie */
+export const ownFloats = (precision: Precision, room: number | ArrayBuffer): OwnFloats => {
+  // One by one, because each type has an overload of its own.
+  if (typeof room === 'number') return precision === 'float32' ? new Float32Array(room) : new Float64Array(room);
+  return precision === 'float32' ? new Float32Array(room) : new Float64Array(room);
+};
 
 /** A stretch of a column: `count` points. */
 export interface ColumnPart {
@@ -53,10 +62,38 @@ export function joinFloats(arrays: readonly FloatArray[]): OwnFloats {
   return whole;
 }
 
+/**
+ * The same, of arrays that nobody needs any more: they have no elements afterwards. Where they lie side by side in one
+ * memory, that is taken over with whatever else is in it, and nothing is copied.
+ */
+export function takeJoined(arrays: readonly FloatArray[]): OwnFloats {
+  const parts = arrays.filter(({ length }) => length > 0);
+  if (parts.length > 0 && parts.every((part, i) => i === 0 || isBehind(part, parts[i - 1]))) return taken(parts);
+  const whole = joinFloats(parts.length > 0 ? parts : arrays);
+  free(...parts);
+  return whole;
+}
+
+const isBehind = (part: FloatArray, before: FloatArray): boolean =>
+  part.buffer === before.buffer &&
+  part.byteOffset === before.byteOffset + before.byteLength &&
+  part.BYTES_PER_ELEMENT === before.BYTES_PER_ELEMENT;
+
+/** A memory of its own, from the first of its parts to the last. */
+function taken(parts: readonly FloatArray[]): OwnFloats {
+  const [{ buffer, byteOffset, BYTES_PER_ELEMENT }] = parts;
+  const length = sumOf(parts.map((part) => part.length));
+  const own = (buffer as ArrayBuffer).transfer();
+  return BYTES_PER_ELEMENT === 4
+    ? new Float32Array(own, byteOffset, length)
+    : new Float64Array(own, byteOffset, length);
+}
+
 /** In float64 unless all are float32. */
 const emptyLike = (arrays: readonly FloatArray[], length: number): OwnFloats =>
-  arrays.length > 0 && arrays.every((array) => array instanceof Float32Array)
-    ? new Float32Array(length)
-    : new Float64Array(length);
+  ownFloats(
+    arrays.length > 0 && arrays.every((array) => array instanceof Float32Array) ? 'float32' : 'float64',
+    length,
+  );
 
 const sumOf = (counts: readonly number[]): number => counts.reduce((sum, count) => sum + count, 0);

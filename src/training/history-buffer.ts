@@ -1,7 +1,7 @@
 /** What a run has brought since its last report. The arrays of what is added belong to it from then on. */
 import { free } from '../engine/free.ts';
-import { joinColumns, joinFloats } from './columns.ts';
-import { joinEpochs } from './epoch-points.ts';
+import { joinColumns, takeJoined } from './columns.ts';
+import { takeJoinedEpochs } from './epoch-points.ts';
 import type { Frame } from './layer-statistics.ts';
 import type { Progress } from './protocol.ts';
 import type { Advance, EpochPoints, RunNote, StepPoints } from './request.ts';
@@ -34,20 +34,20 @@ export class HistoryBuffer {
     this.#notes.push(note);
   }
 
-  /** Hands out everything and starts anew; the arrays are fresh copies, fit to be transferred. */
+  /** Hands out everything and starts anew; the arrays have memories of their own, fit to be transferred. */
   drain(): Pick<Progress, 'steps' | 'epochs' | 'frames' | 'notes'> {
     const parts = this.#steps;
+    const learning_rates = joinColumns(
+      parts.map(({ losses, learning_rates }) => ({ values: learning_rates, count: losses.length })),
+    );
+    free(...parts.map(({ learning_rates }) => learning_rates));
     const steps: StepPoints = {
       first_step: parts[0]?.first_step ?? 1,
-      losses: joinFloats(parts.map(({ losses }) => losses)),
-      learning_rates: joinColumns(
-        parts.map(({ losses, learning_rates }) => ({ values: learning_rates, count: losses.length })),
-      ),
+      losses: takeJoined(parts.map(({ losses }) => losses)),
+      learning_rates,
     };
-    const drained = { steps, epochs: joinEpochs(this.#epochs), frames: this.#frames, notes: this.#notes };
-    // A tiny network brings 60 MB of them a second: left to the collector, they make it come that often.
-    for (const { losses, learning_rates } of parts) free(losses, learning_rates);
-    for (const { steps, series } of this.#epochs) free(steps, ...Object.values(series));
+    const epochs = takeJoinedEpochs(this.#epochs);
+    const drained = { steps, epochs, frames: this.#frames, notes: this.#notes };
     this.#steps = [];
     this.#epochs = [];
     this.#frames = [];

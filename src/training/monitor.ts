@@ -63,27 +63,33 @@ export class Monitor {
    * @returns whether it is
    */
   observe(value: number, epoch: number, step: number): boolean {
-    if (!this.#improves(value)) {
-      this.#waited += 1;
-      return false;
+    this.observeAll(epoch, [step], [value]);
+    return this.#waited === 0;
+  }
+
+  /** One epoch after the other, from the given one on. */
+  observeAll(firstEpoch: number, steps: ArrayLike<number>, values: ArrayLike<number>): void {
+    const { direction, min_delta } = this.#watch;
+    // Turned over where up is better, so that there is one comparison.
+    const sign = direction === 'min' ? 1 : -1;
+    let bound = this.#hasBest ? sign * this.#value - min_delta : Number.POSITIVE_INFINITY;
+    let best = -1;
+    for (let i = 0; i < values.length; i++) {
+      const value = sign * values[i];
+      // x − x is 0 for every finite x.
+      if (!(value < bound) || value - value !== 0) continue;
+      bound = value - min_delta;
+      best = i;
     }
-    this.#hasBest = true;
-    this.#waited = 0;
-    this.#take(value, epoch, step);
-    return true;
+    if (best >= 0) this.#take(values[best], firstEpoch + best, steps[best]);
+    this.#waited = best >= 0 ? values.length - 1 - best : this.#waited + values.length;
   }
 
   #take(value: number, epoch: number, step: number): void {
+    this.#hasBest = true;
     this.#value = value;
     this.#epoch = epoch;
     this.#step = step;
-  }
-
-  #improves(value: number): boolean {
-    const { direction, min_delta } = this.#watch;
-    if (!Number.isFinite(value)) return false;
-    if (!this.#hasBest) return true;
-    return direction === 'min' ? value < this.#value - min_delta : value > this.#value + min_delta;
   }
 }
 

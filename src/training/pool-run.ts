@@ -87,6 +87,10 @@ export class PoolRun implements RunHandle {
     raiseRequest(this.#control, 'read_messages');
   }
 
+  reuse(memories: readonly ArrayBuffer[]): void {
+    if (!this.#ended && memories.length > 0) this.#thread.post({ type: 'reuse', memories }, memories);
+  }
+
   /** A report of the worker goes to its handler when the ones before it are settled; only then is it acknowledged. */
   deliver(message: FromWorker & { readonly type: 'progress' | 'checkpoint' }): void {
     const file = new ArrivingFile();

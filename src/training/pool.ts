@@ -61,6 +61,8 @@ export interface RunHandle {
   cancel(): void;
   /** Takes effect at the next step, and is reported as a note with that step. */
   changeLearningRate(learningRate: number): void;
+  /** Gives the thread the memory of reports back that nobody reads any more, so that it need not ask the system for more. */
+  reuse(memories: readonly ArrayBuffer[]): void;
   /** Steps done, read from shared memory. */
   readonly step: number;
   /** Never rejects. Settles after the last handler has. */

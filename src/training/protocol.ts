@@ -185,6 +185,8 @@ export type ToWorker =
   /** Help another thread with its steps until the run ends or wants no more; then answer `helped`. */
   | { readonly type: 'help'; readonly work: Parcel; readonly member: number }
   | { readonly type: 'change_learning_rate'; readonly learning_rate: number }
+  /** Memories of reports that nobody reads any more. */
+  | { readonly type: 'reuse'; readonly memories: readonly ArrayBuffer[] }
   /** A model travels once, and is named by its number in the questions about it until it is to be forgotten. */
   | { readonly type: 'learn_model'; readonly model: number; readonly learned: InferenceModel }
   | { readonly type: 'forget_model'; readonly model: number }

@@ -1,14 +1,14 @@
 /** The training loop, free of threads, clocks and storage: what it computes depends on the request alone. */
-import type { Backend, BackendState, BlockResult, Data, FloatArray, Plan, TrainingSetup } from '../engine/backend.ts';
+import type { Backend, BackendState, BlockResult, Data, Plan, TrainingSetup } from '../engine/backend.ts';
 import { type ChosenBackend, createBackend } from '../engine/backends.ts';
 import { free } from '../engine/free.ts';
 import { initialParameters, plan } from '../engine/plan.ts';
 import { compiledUniforms } from '../engine/wasm/uniforms.ts';
 import { Batches, maxBlockRows } from './batches.ts';
 import { type Checkpoint, checkpointPieces, type FilePiece, modelOf, requireMatch } from './checkpoint.ts';
-import { columnSlice } from './columns.ts';
+import { type Column, columnSlice, type OwnFloats, ownFloats } from './columns.ts';
 import { type DivergencePlace, describeDivergence } from './divergence.ts';
-import { EpochColumns, joinEpochs } from './epoch-points.ts';
+import { EpochColumns, EpochRoom, epochLosses, takeJoinedEpochs } from './epoch-points.ts';
 import { judge, measure } from './evaluation.ts';
 import type { Frame } from './layer-statistics.ts';
 import { seriesName, usualMetrics } from './metrics.ts';
@@ -30,6 +30,7 @@ import type {
   TestReport,
 } from './request.ts';
 import { goOnRounding, roundingsUpTo } from './rounding.ts';
+import { Slab, Spares } from './slab.ts';
 import { StepSampler } from './step-sampler.ts';
 import { WarningWatch } from './warning-watch.ts';
 
@@ -52,6 +53,8 @@ export class Run {
   readonly #warnings: WarningWatch | null;
   /** Whether the end of an epoch can change what comes after it, or measures something. */
   readonly #looksAtEpochs: boolean;
+  readonly #lossRoom: Slab<OwnFloats>;
+  readonly #epochRoom: EpochRoom;
   #epoch = 0;
   #step = 0;
   #stepInEpoch = 0;
@@ -62,11 +65,17 @@ export class Run {
 
   /**
    * @param checkpoint goes on from here; the request must be the one that it was made for
+   * @param spares where the memory of what it reports comes from
    * @throws {CheckpointError} `checkpoint_mismatch` when the checkpoint is of another network, optimizer or arithmetic,
    *   `checkpoint_rounding` when this machine rounds otherwise and that has not been accepted
    * @throws {RangeError} when the request is not valid
    */
-  constructor(request: RunRequest, checkpoint: Checkpoint | null, create: CreateBackend = createBackend) {
+  constructor(
+    request: RunRequest,
+    checkpoint: Checkpoint | null,
+    create: CreateBackend = createBackend,
+    spares = new Spares(),
+  ) {
     this.#request = request;
     this.plan = plan(request.network);
     this.#prepared = prepareData(request, this.plan);
@@ -75,6 +84,8 @@ export class Run {
     this.#watch = watchOf(request);
     this.#monitor = new Monitor(this.#watch);
     this.#looksAtEpochs = looksAtEpochs(request, this.#rates);
+    this.#lossRoom = new Slab((memory) => ownFloats(this.plan.precision, memory), spares);
+    this.#epochRoom = new EpochRoom(spares);
     const initial =
       request.initial_parameters ?? initialParameters(this.plan, request.network, request.seed, compiledUniforms);
     const { backend, reason } = create(this.plan, request, this.#prepared.data, initial);
@@ -149,13 +160,17 @@ export class Run {
     const sampler = this.#sampler?.isDue(first + 1) ? this.#sampler : null;
     const before = sampler && this.#backend.peek();
     if (before) sampler.begin({ step: first + 1, learning_rate: rates[0], batch: block.order, before });
+    const losses = this.#lossRoom.take(block.steps);
     const result = this.#backend.train({
       order: block.order,
       epoch_rows: block.epochRows,
       first_step: first + 1,
       learning_rates: rates,
+      losses,
       control,
     });
+    // A back end may have written them elsewhere.
+    this.#lossRoom.giveBack(block.steps - (result.losses.buffer === losses.buffer ? result.losses.length : 0));
     const notes: RunNote[] = this.#warnings?.seeData(this.#prepared) ?? [];
     const frames: Frame[] = [];
     if (sampler !== null && result.steps_done === 1) {
@@ -163,8 +178,9 @@ export class Run {
       frames.push(frame);
       notes.push(...(this.#warnings?.seeFrame(frame) ?? []));
     }
-    const counted = this.#count(result, rates, notes);
-    const epochs = result.divergence === null ? counted : joinEpochs([counted, this.#diverge(result, rates, notes)]);
+    const counted = this.#count(result, column, notes);
+    const epochs =
+      result.divergence === null ? counted : takeJoinedEpochs([counted, this.#diverge(result, rates, notes)]);
     const steps = {
       first_step: first + 1,
       losses: result.losses,
@@ -293,45 +309,43 @@ export class Run {
   }
 
   /** Takes the steps of a block into account, epoch by epoch. Tiny networks end a million epochs a second. */
-  #count({ losses, steps_done }: BlockResult, rates: Float64Array, notes: RunNote[]): EpochPoints {
+  #count({ losses, steps_done }: BlockResult, rates: Column, notes: RunNote[]): EpochPoints {
     const { steps_per_epoch, rows } = this.#batches;
-    const { batch_size } = this.#request;
-    const lastRows = this.#batches.batchRows(steps_per_epoch - 1);
-    const ending = Math.floor((this.#stepInEpoch + steps_done) / steps_per_epoch);
-    const columns = new EpochColumns(this.#epoch + 1, ending);
-    this.#warnings?.seeLosses(losses.subarray(0, steps_done), steps_per_epoch);
-    let sum = this.#epochLossSum;
-    let from = 0;
-    for (let left = ending; left > 0; left--) {
-      const last = from + steps_per_epoch - this.#stepInEpoch - 1;
-      const loss = (sumLosses(losses, from, last, batch_size, sum) + losses[last] * lastRows) / rows;
-      sum = 0;
-      this.#step += last + 1 - from;
-      this.#stepInEpoch = 0;
-      this.#epoch += 1;
-      from = last + 1;
-      const measured = this.#looksAtEpochs ? this.#finishEpoch(loss, rates[last], notes) : null;
-      if (!this.#looksAtEpochs) this.#passEpoch(loss, notes);
-      columns.add(this.#step, loss, rates[last], measured);
-    }
-    this.#epochLossSum = sumLosses(losses, from, steps_done, batch_size, sum);
-    this.#step += steps_done - from;
-    this.#stepInEpoch += steps_done - from;
+    const last_rows = this.#batches.batchRows(steps_per_epoch - 1);
+    const cut = { steps_per_epoch, batch_size: this.#request.batch_size, last_rows, rows };
+    const started = { steps: this.#stepInEpoch, loss_sum: this.#epochLossSum };
+    const ending = Math.floor((started.steps + steps_done) / steps_per_epoch);
+    const columns = new EpochColumns(this.#epoch + 1, ending, this.#epochRoom);
+    const done = losses.subarray(0, steps_done);
+    this.#warnings?.seeLosses(done, steps_per_epoch);
+    this.#epochLossSum = epochLosses(done, started, cut, columns.losses);
+    columns.place(this.#step - started.steps, steps_per_epoch, rates, started.steps);
+    const end = this.#step + steps_done;
+    if (this.#looksAtEpochs) for (let i = 0; i < ending; i++) this.#finishEpoch(columns, i, notes);
+    else this.#passEpochs(columns, notes);
+    this.#step = end;
+    this.#stepInEpoch = started.steps + steps_done - ending * steps_per_epoch;
     return columns.points();
   }
 
-  /** The end of an epoch that nothing is decided at. Small enough for V8 to inline: a call would box the loss. */
-  #passEpoch(loss: number, notes: RunNote[]): void {
-    this.#warn(loss, undefined, notes);
-    this.#monitor.observe(loss, this.#epoch, this.#step);
+  /** The ends of epochs that nothing is decided at. */
+  #passEpochs({ losses, steps }: EpochColumns, notes: RunNote[]): void {
+    if (losses.length === 0) return;
+    notes.push(...(this.#warnings?.seeEpochs(this.#epoch + 1, steps, losses) ?? []));
+    this.#monitor.observeAll(this.#epoch + 1, steps, losses);
+    this.#epoch += losses.length;
     if (this.#epoch === this.#request.epochs) this.#end = { stop_reason: 'completed' };
   }
 
-  /** Measures and decides; returns what was measured. */
-  #finishEpoch(loss: number, rate: number, notes: RunNote[]): Record<string, number> {
+  /** The end of an epoch of the block: measures and decides. */
+  #finishEpoch(columns: EpochColumns, index: number, notes: RunNote[]): void {
+    this.#epoch += 1;
+    this.#step = columns.steps[index];
     const measured = this.#measure();
-    const values: Readonly<Record<string, number>> = { loss, learning_rate: rate, ...measured };
-    this.#warn(loss, measured.validation_loss, notes);
+    columns.measure(index, measured);
+    const loss = columns.losses[index];
+    const values: Readonly<Record<string, number>> = { loss, learning_rate: columns.rates[index], ...measured };
+    notes.push(...(this.#warnings?.seeEpoch(this.#epoch, this.#step, loss, measured.validation_loss) ?? []));
     const improved = this.#monitor.observe(values[this.#watch.monitor] ?? Number.NaN, this.#epoch, this.#step);
     if (improved && this.#request.early_stopping?.restore_best) {
       this.#bestModel = this.#model();
@@ -340,13 +354,6 @@ export class Run {
       notes.push({ type: 'learning_rate_reduced', step: this.#step, epoch: this.#epoch, factor });
     }
     this.#end = this.#decideEnd(values);
-    return measured;
-  }
-
-  #warn(loss: number, validation: number | undefined, notes: RunNote[]): void {
-    if (this.#warnings === null) return;
-    const told = this.#warnings.seeEpoch(this.#epoch, this.#step, loss, validation);
-    if (told.length > 0) notes.push(...told);
   }
 
   #measure(): Record<string, number> {
@@ -378,7 +385,8 @@ export class Run {
     this.#end = { stop_reason: 'diverged', error };
     notes.push({ type: 'diverged', step: error.step, epoch: error.epoch, message: error.message });
     const columns = new EpochColumns(error.epoch, 1);
-    columns.add(error.step, loss, place.learning_rate, null);
+    columns.losses[0] = loss;
+    columns.place(error.step - 1, 1, Float64Array.of(place.learning_rate), 0);
     return columns.points();
   }
 
@@ -398,13 +406,6 @@ interface Block {
   readonly order: Uint32Array;
   readonly epochRows: number;
   readonly steps: number;
-}
-
-/** start + Σ loss · rows, step by step. */
-function sumLosses(losses: FloatArray, from: number, to: number, rows: number, start: number): number {
-  let sum = start;
-  for (let i = from; i < to; i++) sum += losses[i] * rows;
-  return sum;
 }
 
 /** The loss of the step that diverged; NaN where it was not reached. */

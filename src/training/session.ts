@@ -15,6 +15,7 @@ import {
 } from './protocol.ts';
 import type { Advance, RunRequest } from './request.ts';
 import { type CreateBackend, Run } from './run.ts';
+import { Spares } from './slab.ts';
 import type { SuccessReason } from './states.ts';
 
 /** A session's connection with its owner. */
@@ -34,6 +35,9 @@ export class Session {
   readonly #run: Run;
   readonly #buffer = new HistoryBuffer();
   readonly #pace = new Pace();
+  readonly #spares = new Spares();
+  /** Messages that have arrived and not been obeyed yet. */
+  readonly #inbox: ToWorker[] = [];
   #sent = 0;
   #threads = 1;
   #reportedAt: number;
@@ -52,7 +56,7 @@ export class Session {
     this.#request = request;
     this.#settings = settings;
     this.#link = link;
-    this.#run = new Run(request, checkpoint === null ? null : decodeCheckpoint(checkpoint), create);
+    this.#run = new Run(request, checkpoint === null ? null : decodeCheckpoint(checkpoint), create, this.#spares);
     this.#buffer.note({ type: 'backend_chosen', ...this.#run.backend });
     const { roundingChange } = this.#run;
     if (roundingChange !== null) this.#buffer.note(roundingChange);
@@ -64,6 +68,14 @@ export class Session {
 
   /** Trains until the run ends or is asked to. */
   carryOut(): RunEnd {
+    try {
+      return this.#train();
+    } finally {
+      this.#spares.free();
+    }
+  }
+
+  #train(): RunEnd {
     while (this.#run.end === null) {
       const ended = this.#obey();
       if (ended !== null) return ended;
@@ -121,13 +133,22 @@ export class Session {
   #readMessages(): void {
     let hasNews = false;
     Atomics.compareExchange(this.#link.control, control.request, requests.read_messages, requests.none);
-    for (let message = this.#link.receive(); message !== undefined; message = this.#link.receive()) {
+    this.#receive();
+    for (const message of this.#inbox.splice(0)) {
       if (message.type === 'change_learning_rate') {
         this.#buffer.note(this.#run.changeLearningRate(message.learning_rate));
         hasNews = true;
       }
     }
     if (hasNews && this.#run.cursor.step > this.#reportedStep) this.#flush();
+  }
+
+  /** Takes what has arrived; memory that has come back is used again at once. */
+  #receive(): void {
+    for (let message = this.#link.receive(); message !== undefined; message = this.#link.receive()) {
+      if (message.type === 'reuse') this.#spares.give(message.memories);
+      else this.#inbox.push(message);
+    }
   }
 
   #rest(reason: 'pause' | 'release', kind: 'paused' | 'released'): RunEnd {
@@ -188,6 +209,7 @@ export class Session {
     );
     this.#reportedAt = now;
     this.#reportedStep = cursor.step;
+    this.#receive();
   }
 
   /** Waits while the owner is too far behind, so that unread messages cannot fill the memory. */

@@ -52,7 +52,6 @@ function rulesOf<Kind extends 'layer' | 'loss' | 'data'>(kind: Kind) {
   return Object.entries(runWarnings).filter(([, rule]) => rule.kind === kind) as unknown as [string, Rule][];
 }
 
-const nothing: readonly WarningNote[] = [];
 const layerRules = rulesOf('layer');
 const lossRules = rulesOf('loss');
 const dataRules = rulesOf('data');
@@ -113,14 +112,19 @@ export class WarningWatch {
     this.#state.initial = { sum, steps };
   }
 
-  /** The end of an epoch. A tiny network ends a million epochs a second: mostly nothing happens, in code that V8 inlines. */
-  seeEpoch(epoch: number, step: number, loss: number, validation: number | undefined): readonly WarningNote[] {
-    if (this.#state.looked_at_loss && validation === undefined) return nothing;
-    return this.#lookAtEpoch(epoch, step, loss, validation);
+  /** The ends of epochs at which nothing is validated. */
+  seeEpochs(firstEpoch: number, steps: Float64Array, losses: Float64Array): readonly WarningNote[] {
+    const notes: WarningNote[] = [];
+    for (let i = 0; i < losses.length && !this.#state.looked_at_loss; i++) {
+      notes.push(...this.seeEpoch(firstEpoch + i, steps[i], losses[i], undefined));
+    }
+    return notes;
   }
 
-  #lookAtEpoch(epoch: number, step: number, loss: number, validation: number | undefined): readonly WarningNote[] {
+  /** The end of an epoch. */
+  seeEpoch(epoch: number, step: number, loss: number, validation: number | undefined): readonly WarningNote[] {
     const state = this.#state;
+    if (state.looked_at_loss && validation === undefined) return [];
     if (state.lowest_loss === null || loss < state.lowest_loss) state.lowest_loss = loss;
     const isLook = !state.looked_at_loss && epoch >= firstLook.epoch && step >= firstLook.step;
     state.looked_at_loss ||= isLook;
@@ -129,7 +133,7 @@ export class WarningWatch {
     if (validation_loss !== null && !(best !== null && best.value <= validation_loss)) {
       state.best_validation = { epoch, value: validation_loss, loss };
     }
-    if (!isLook && validation_loss === null) return nothing;
+    if (!isLook && validation_loss === null) return [];
     const context = {
       request: this.#request,
       epoch,

@@ -198,4 +198,33 @@ describe('points that are not stored yet', () => {
       series: { loss: [2, 1, 'NaN'], validation_loss: [3, 2, null] },
     });
   });
+
+  it('give their memory back when they are stored, unless somebody still reads them', async () => {
+    const tail = new HistoryTail();
+    const report = () => {
+      const steps = { first_step: 1, losses: Float32Array.of(1, 2), learning_rates: Float64Array.of(0.5) };
+      const epochs = { first_epoch: 1, steps: Float64Array.of(2), series: { loss: Float64Array.of(1.5) } };
+      tail.add({ steps, epochs, frames: [] });
+      return [steps.losses, steps.learning_rates, epochs.steps, epochs.series.loss].map(({ buffer }) => buffer);
+    };
+    const memories = report();
+    expect(new Set(tail.clear())).toEqual(new Set(memories));
+    expect(tail.clear()).toEqual([]);
+
+    report();
+    const stored = Promise.withResolvers<void>();
+    const reading = tail.read(async (chunks) => {
+      await stored.promise;
+      return chunks.map(({ count, series }) => [count, series.loss?.length]);
+    });
+    expect(tail.clear()).toEqual([]);
+    expect(tail.chunks()).toEqual([]);
+    stored.resolve();
+    expect(await reading).toEqual([
+      [2, 2],
+      [1, 1],
+    ]);
+    const later = report();
+    expect(new Set(tail.clear())).toEqual(new Set(later));
+  });
 });

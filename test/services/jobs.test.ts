@@ -47,7 +47,15 @@ const scriptedPool = (): TrainingPool => ({
     const finished = script(request, handlers, checkpoint).catch(
       (error): RunOutcome => ({ kind: 'undelivered', error }),
     );
-    return { finished, step: 0, pause() {}, stop() {}, cancel() {}, changeLearningRate: (rate) => changeRate(rate) };
+    return {
+      finished,
+      step: 0,
+      pause() {},
+      stop() {},
+      cancel() {},
+      changeLearningRate: (rate) => changeRate(rate),
+      reuse() {},
+    };
   },
   predict: (request) => real.predict(request),
   evaluate: (request) => real.evaluate(request),

@@ -150,4 +150,28 @@ describe('a session', () => {
     expect(progress[0].notes.map(({ type }) => type)).toEqual(['backend_chosen', 'learning_rate_changed']);
     expect(checkpoints.map(({ reason }) => reason)).toEqual(['pause']);
   });
+
+  test('takes memory that comes back with a report, and keeps what else has arrived until it is asked to read it', () => {
+    const cells = createControl();
+    const memory = new ArrayBuffer(2 ** 16);
+    const { progress } = play({
+      cells,
+      tick: oneStepPerBlock,
+      settings: { progress_interval_ms: 20 },
+      messages: [
+        { type: 'change_learning_rate', learning_rate: 0.25 },
+        { type: 'reuse', memories: [memory] },
+      ],
+      atStep: (step) => {
+        if (step === 6 && cells[control.request] === requests.none) raiseRequest(cells, 'read_messages');
+      },
+    });
+    const rates = progress.flatMap(({ steps }) =>
+      Array.from(steps.losses, (_, i) => steps.learning_rates[i] ?? steps.learning_rates[0]),
+    );
+    expect(rates.indexOf(0.25)).toBe(6);
+    expect(rates).toHaveLength(12);
+    // Its own memory is given back to the system when the run ends.
+    expect(memory.byteLength).toBe(0);
+  });
 });
