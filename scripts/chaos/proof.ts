@@ -6,11 +6,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isDeepStrictEqual } from 'node:util';
 import { uniform } from '../../src/engine/prng.ts';
 import { type Answer, Client } from './client.ts';
+import { firstDifference, type Outcome, outcomeOf } from './outcome.ts';
 import { type KillCounts, MortalServer } from './server.ts';
-import { type ChaosJob, generated, type Sources, workload } from './workload.ts';
+import { type ChaosJob, generated, type Sources, storeDatasets, workload } from './workload.ts';
 
 export interface ChaosOptions {
   readonly kills: number;
@@ -50,34 +50,6 @@ export interface ChaosReport extends KillCounts {
 function blow(seed: number, kill: number): { readonly from: 'start' | 'ready'; readonly ms: number } {
   const drawn = uniform(seed, 'generate', 0, kill);
   return kill % 4 === 3 ? { from: 'start', ms: 300 + 500 * drawn } : { from: 'ready', ms: 10 + 1190 * drawn };
-}
-
-/** What must be the same with and without kills. */
-interface Outcome {
-  readonly job: Readonly<Record<string, Answer>>;
-  readonly steps: readonly Answer[];
-  readonly epochs: readonly Answer[];
-  /** The statistics of the layers over time. */
-  readonly layers: Answer;
-}
-
-const comparedFields = [
-  'state',
-  'stop_reason',
-  'error',
-  'parameters_sha256',
-  'run_sha256',
-  'latest',
-  'best',
-  'backend',
-];
-
-async function outcomeOf(client: Client, id: string): Promise<Outcome> {
-  const job = await client.get(`/v1/jobs/${id}`);
-  const compared = Object.fromEntries(comparedFields.map((field) => [field, job[field]]));
-  const [steps, epochs] = [await client.history(id, 'step'), await client.history(id, 'epoch')];
-  const { job_id: _, ...layers } = await client.get(`/v1/jobs/${id}/layers`);
-  return { job: { ...compared, step: job.progress.step, epoch: job.progress.epoch }, steps, epochs, layers };
 }
 
 /** One pass over all jobs with keys of its own. */
@@ -134,15 +106,6 @@ class Round {
   }
 }
 
-async function storeDatasets(client: Client, prefix: string): Promise<string[]> {
-  const ids: string[] = [];
-  for (const [index, body] of generated.entries()) {
-    const key = { 'idempotency-key': `${prefix}-${index}` };
-    ids.push((await client.post('/v1/datasets/generate', body, key)).id);
-  }
-  return ids;
-}
-
 const never = () => false;
 
 /** The outcomes of the jobs on a server that nobody disturbs. */
@@ -169,21 +132,6 @@ async function disturb(server: MortalServer, { kills, seed }: ChaosOptions, end:
     await server.kill();
     server.start();
   }
-}
-
-/** Where two answers differ first, and how; null: nowhere. */
-function firstDifference(want: unknown, found: unknown, path: string): string | null {
-  if (isDeepStrictEqual(want, found)) return null;
-  const both = [want, found];
-  if (both.some((value) => typeof value !== 'object' || value === null))
-    return `${path}: ${both.map((value) => JSON.stringify(value)).join(' became ')}`;
-  const keys = new Set(both.flatMap((value) => Object.keys(value as object)));
-  const [before, after] = both as Record<string, unknown>[];
-  for (const key of keys) {
-    const inside = firstDifference(before![key], after![key], `${path}/${key}`);
-    if (inside !== null) return inside;
-  }
-  return path;
 }
 
 /** What is wrong with the jobs of a round; they have all ended. */

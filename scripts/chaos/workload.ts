@@ -1,5 +1,6 @@
 /** The jobs of the chaos proof: all optimizers, and around them whatever else a checkpoint has to carry. */
 import { optimizers } from '../../src/engine/optimizers.ts';
+import type { Client } from './client.ts';
 
 /** What a job's numbers come from besides its body. */
 export interface Sources {
@@ -20,6 +21,16 @@ export const generated = [
   { kind: 'moons', rows: 400, noise: 0.2, seed: 1 },
   { kind: 'linear', rows: 390, features: 2, noise: 0.1, seed: 2 },
 ] as const;
+
+/** @returns their ids */
+export async function storeDatasets(client: Client, prefix: string): Promise<string[]> {
+  const ids: string[] = [];
+  for (const [index, body] of generated.entries()) {
+    const key = { 'idempotency-key': `${prefix}-${index}` };
+    ids.push((await client.post('/v1/datasets/generate', body, key)).id);
+  }
+  return ids;
+}
 
 const optimizerNames = Object.keys(optimizers);
 

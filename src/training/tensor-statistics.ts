@@ -1,7 +1,10 @@
 /** What one tensor looks like in a few numbers: for the layers' statistics over time and for post-mortems. */
 import type { FloatArray } from '../engine/backend.ts';
 
-export interface TensorStatistics {
+/**
+ * A class, and not an object written out where it is made: V8 has made such ones share their numbers (see maglev.ts).
+ */
+export class TensorStatistics {
   /** max |x| over the finite values; 0 when there is none. */
   readonly abs_max: number;
   /** Σx/n over the n finite values; NaN when there is none. */
@@ -12,6 +15,14 @@ export interface TensorStatistics {
   readonly zero_fraction: number;
   /** How many values are NaN or infinite. */
   readonly non_finite: number;
+
+  constructor(abs_max: number, mean: number, std: number, zero_fraction: number, non_finite: number) {
+    this.abs_max = abs_max;
+    this.mean = mean;
+    this.std = std;
+    this.zero_fraction = zero_fraction;
+    this.non_finite = non_finite;
+  }
 }
 
 /** Brings even the largest float64 far enough down to be squared and summed. */
@@ -29,7 +40,8 @@ export function tensorStatistics(values: FloatArray, start = 0, length = values.
   if (statistics.std < Infinity && Number.isFinite(statistics.mean)) return statistics;
   if (statistics.non_finite === length) return statistics;
   const { mean, std } = scan(values, start, start + length, downscale);
-  return { ...statistics, mean: mean / downscale, std: std / downscale };
+  const { abs_max, zero_fraction, non_finite } = statistics;
+  return new TensorStatistics(abs_max, mean / downscale, std / downscale, zero_fraction, non_finite);
 }
 
 function scan(values: FloatArray, start: number, end: number, scale: number): TensorStatistics {
@@ -54,11 +66,7 @@ function scan(values: FloatArray, start: number, end: number, scale: number): Te
     squares += shifted * shifted;
   }
   const shift = sum / finite;
-  return {
-    abs_max: largest,
-    mean: first + shift,
-    std: Math.sqrt(Math.max(squares / finite - shift * shift, 0)),
-    zero_fraction: end === start ? 0 : zeros / (end - start),
-    non_finite: end - start - finite,
-  };
+  const std = Math.sqrt(Math.max(squares / finite - shift * shift, 0));
+  const zeroFraction = end === start ? 0 : zeros / (end - start);
+  return new TensorStatistics(largest, first + shift, std, zeroFraction, end - start - finite);
 }
