@@ -18,9 +18,12 @@ export class Spares {
 
   give(memories: readonly ArrayBuffer[]): void {
     for (const memory of memories) {
-      if (this.#bytes + memory.byteLength > mostSpareBytes) memory.transfer(0);
-      else this.#memories.push(memory);
-      this.#bytes = this.#memories.reduce((sum, { byteLength }) => sum + byteLength, 0);
+      const { byteLength } = memory;
+      // Whatever has been joined may have any length; numbers of either precision must fit.
+      const isFit = byteLength >= leastBytes && byteLength % 8 === 0 && this.#bytes + byteLength <= mostSpareBytes;
+      if (isFit) this.#memories.push(memory);
+      else memory.transfer(0);
+      this.#bytes += isFit ? byteLength : 0;
     }
   }
 

@@ -58,28 +58,32 @@ function script(name: Script): { request: RunRequest; begun: Promise<unknown>; g
   return { request, begun, gate };
 }
 
-test('a run that is given the memory of its reports back reports the same', async () => {
-  const request = smallRequest({ epochs: 20_000 });
-  const pool = open({ settings: { progress_interval_ms: 1 } });
-  const losses: number[] = [];
-  let returned = 0;
-  const handle = pool.run(request, {
-    onProgress({ steps, epochs }) {
-      losses.push(...steps.losses);
-      const columns = [steps.losses, steps.learning_rates, epochs.steps, ...Object.values(epochs.series)];
-      for (const column of columns) column.fill(Number.NaN);
-      returned += columns.length;
-      handle.reuse(columns.map(({ buffer }) => buffer as ArrayBuffer));
-    },
-    onCheckpoint: async ({ file }) => void (await wholeFile(file)),
-  });
-  expect((await handle.finished).kind).toBe('succeeded');
-  expect(returned).toBeGreaterThan(20);
-  const run = new Run(request, null);
-  const wanted: number[] = [];
-  while (run.end === null) wanted.push(...run.advance(1000).steps.losses);
-  expect(losses).toEqual(wanted);
-});
+test.each(['float32', 'float64'] as const)(
+  'a run in %s that is given its memory back reports the same',
+  async (precision) => {
+    const { network } = smallRequest();
+    const request = smallRequest({ network: { ...network, precision }, epochs: 20_000 });
+    const pool = open({ settings: { progress_interval_ms: 1 } });
+    const losses: number[] = [];
+    let returned = 0;
+    const handle = pool.run(request, {
+      onProgress({ steps, epochs }) {
+        losses.push(...steps.losses);
+        const columns = [steps.losses, steps.learning_rates, epochs.steps, ...Object.values(epochs.series)];
+        for (const column of columns) column.fill(Number.NaN);
+        returned += columns.length;
+        handle.reuse(columns.map(({ buffer }) => buffer as ArrayBuffer));
+      },
+      onCheckpoint: async ({ file }) => void (await wholeFile(file)),
+    });
+    expect((await handle.finished).kind).toBe('succeeded');
+    expect(returned).toBeGreaterThan(20);
+    const run = new Run(request, null);
+    const wanted: number[] = [];
+    while (run.end === null) wanted.push(...run.advance(1000).steps.losses);
+    expect(losses).toEqual(wanted);
+  },
+);
 
 describe('a run in the pool', () => {
   test.each([1, 2, 3])('%d workers give the bytes of a run without threads', async (workers) => {

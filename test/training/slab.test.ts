@@ -67,6 +67,17 @@ test('no more memory is kept than can be under way', () => {
   expect(memories.map(({ byteLength }) => byteLength)).toEqual([0, 0, 0]);
 });
 
+test('memory that numbers of either precision do not fill, or hardly any do, is not kept', () => {
+  const spares = new Spares();
+  const [odd, small, fit] = [new ArrayBuffer(8_196), new ArrayBuffer(64), new ArrayBuffer(8_192)];
+  spares.give([odd, small, fit]);
+  expect([odd.byteLength, small.byteLength]).toEqual([0, 0]);
+  expect(spares.take(4_096)).toBe(fit);
+  const slab = slabOf(spares);
+  spares.give([new Float32Array(2049).buffer]);
+  expect(slab.take(3)).toHaveLength(3);
+});
+
 /** What a run reports, a few blocks at a time, when it writes on memory full of other numbers. */
 function reported(request: RunRequest, spares: Spares) {
   const run = new Run(request, null, undefined, spares);
