@@ -5,8 +5,6 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     setupFiles: ['test/setup.ts'],
     pool: 'forks',
-    // As the service is started.
-    execArgv: ['--no-maglev'],
     // Two cores are the smallest machine we promise to test on; more forks than cores only fight.
     maxWorkers: 2,
     testTimeout: 30_000,

@@ -25,20 +25,18 @@ function pythonWith(library: string): string {
 
 const here = (path: string) => new URL(path, import.meta.url).pathname;
 const node = (script: string, ...args: string[]) => [process.execPath, here(`peers/${script}.ts`), ...args];
-/** As the service is started. */
-const ours = (script: string, ...args: string[]) => node(script, ...args).toSpliced(1, 0, '--no-maglev');
 const python = (library: string) => [pythonWith(library), here('peers/python.py'), library];
 
 const commands: Readonly<Record<string, () => readonly string[]>> = {
-  trainyard: () => ours('engine'),
+  trainyard: () => node('engine'),
   // Beside the one that is held against it: what slows one of them slows the other.
   'limit 256': () => node('limit', '256'),
-  ...(flags.threads === '1' ? {} : { [`trainyard ×${flags.threads}`]: () => ours('engine', 'fused', flags.threads) }),
-  'trainyard strict': () => ours('engine', 'strict'),
-  'trainyard 128': () => ours('engine', 'fused', '1', 'narrow'),
+  ...(flags.threads === '1' ? {} : { [`trainyard ×${flags.threads}`]: () => node('engine', 'fused', flags.threads) }),
+  'trainyard strict': () => node('engine', 'strict'),
+  'trainyard 128': () => node('engine', 'fused', '1', 'narrow'),
   'limit 128': () => node('limit', '128'),
-  'trainyard HTTP': () => ours('http'),
-  'HTTP shuffled': () => ours('http', 'shuffle'),
+  'trainyard HTTP': () => node('http'),
+  'HTTP shuffled': () => node('http', 'shuffle'),
   NumPy: () => python('numpy'),
   PyTorch: () => python('torch'),
   'scikit-learn': () => python('sklearn'),

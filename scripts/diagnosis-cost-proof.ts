@@ -9,7 +9,7 @@
  * engine time of a watched job by that of a bare run, which noise does move. Medians over rounds; exits with 1 when
  * the cost of all is over the limit.
  *
- *     node --no-maglev scripts/diagnosis-cost-proof.ts [seconds of training per run] [rounds] [workload …]
+ *     node scripts/diagnosis-cost-proof.ts [seconds of training per run] [rounds] [workload …]
  */
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
 import { BATCHES, dataOf, LEARNING_RATE, type Workload, workloads } from '../bench/workloads.ts';

@@ -5,7 +5,6 @@ import type { Logger } from 'pino';
 import { buildApp } from './app.ts';
 import { type Config, ConfigError, readConfig } from './config.ts';
 import { createLogger } from './http/logging.ts';
-import { maglevWarning } from './maglev.ts';
 import { openServices, type Services } from './services/services.ts';
 import { StoreError } from './store/store.ts';
 
@@ -71,8 +70,6 @@ function stopOnSignals(app: FastifyInstance, services: Services, logger: Logger)
 }
 
 async function start(config: Config, logger: Logger): Promise<void> {
-  const warning = maglevWarning();
-  if (warning !== null) logger.warn(warning);
   const services = await openServices(config, logger);
   try {
     const app = await buildApp(config, services, logger);

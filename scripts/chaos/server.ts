@@ -53,7 +53,7 @@ export class MortalServer {
   }
 
   start(): void {
-    const child = spawn(process.execPath, ['--no-maglev', 'src/server.ts'], {
+    const child = spawn(process.execPath, ['src/server.ts'], {
       cwd: root,
       env: this.#env,
       stdio: ['ignore', 'pipe', 'pipe'],

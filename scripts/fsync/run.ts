@@ -89,7 +89,7 @@ export async function traceServer(): Promise<Order> {
   const [trace, dataDir] = [join(directory, 'trace'), join(directory, 'data')];
   // -D: the tracer stands aside, so that the process started here is the server itself.
   const options = ['-D', '-f', '-yy', '--seccomp-bpf', '-s', String(shownBytes), '-e', `trace=${traced}`, '-o', trace];
-  const server = spawn('strace', [...options, process.execPath, '--no-maglev', 'src/server.ts'], {
+  const server = spawn('strace', [...options, process.execPath, 'src/server.ts'], {
     cwd: root,
     env: { PATH: process.env.PATH, HOST: '127.0.0.1', PORT: '0', DATA_DIR: dataDir, MAX_WORKERS: '1' },
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -11,9 +11,6 @@ export interface Machine extends RevectorizerProbe {
  * Sets V8 up for the compiled engine: the flags are process-wide and take effect for modules compiled after them.
  *
  * `--no-liftoff`: the baseline compiler's code is slow and never left by a loop that is already running.
- * `--no-wasm-inlining`: what to inline, V8 learns from the baseline compiler; without that one, V8 14 (Node 26) ends the
- * process. The networks' code is emitted in one piece wherever that pays.
- *
  * `--experimental-wasm-revectorize`: joins pairs of 128-bit vectors into 256-bit ones (x64, V8 13.1 and later). It is
  * taken back where the probe does not see both the same bits and a clear gain.
  *
@@ -26,7 +23,6 @@ export interface Machine extends RevectorizerProbe {
  */
 export function prepareMachine(): Machine {
   setFlagsFromString('--no-liftoff');
-  setFlagsFromString('--no-wasm-inlining');
   setFlagsFromString('--experimental-wasm-revectorize');
   setFlagsFromString('--max-semi-space-size=1');
   setFlagsFromString('--expose-gc');

@@ -2,7 +2,8 @@
 import type { FloatArray } from '../engine/backend.ts';
 
 /**
- * A class, and not an object written out where it is made: V8 has made such ones share their numbers (see maglev.ts).
+ * A class, and not an object written out where it is made: where many threads wanted the processor, the optimized code of
+ * V8 13.6 has now and then let all that came from there share their numbers.
  */
 export class TensorStatistics {
   /** max |x| over the finite values; 0 when there is none. */
