@@ -2,6 +2,8 @@
 import { createHash } from 'node:crypto';
 import { endianness } from 'node:os';
 import type { FloatArray } from '../engine/backend.ts';
+import type { Precision } from '../engine/definition.ts';
+import { floatArrays } from '../engine/float-arrays.ts';
 import type { FlatParameters } from './request.ts';
 
 const bigEndian = endianness() === 'BE';
@@ -15,10 +17,10 @@ export function littleEndianBytes(array: FloatArray): Uint8Array {
 }
 
 /** A new float array from little-endian bytes, whatever their alignment. */
-export function floatsFromBytes(bytes: Uint8Array, precision: 'float32' | 'float64'): FloatArray {
+export function floatsFromBytes(bytes: Uint8Array, precision: Precision): FloatArray {
   const copy = Buffer.from(new Uint8Array(bytes).buffer);
   if (bigEndian) precision === 'float32' ? copy.swap32() : copy.swap64();
-  return precision === 'float32' ? new Float32Array(copy.buffer) : new Float64Array(copy.buffer);
+  return new floatArrays[precision](copy.buffer);
 }
 
 /** SHA-256, in hexadecimal, of the little-endian bytes of the parameters, then of the statistics. */

@@ -1,20 +1,10 @@
 /** Columns of numbers, one per point: a tiny network brings millions of points a second. */
 import type { FloatArray } from '../engine/backend.ts';
-import type { Precision } from '../engine/definition.ts';
+import { floatArrays, type OwnFloats } from '../engine/float-arrays.ts';
 import { free } from '../engine/free.ts';
 
 /** One value per point, or a single one where it is the same for all of them. */
 export type Column = FloatArray;
-
-/** What can be handed to another thread. */
-export type OwnFloats = Float32Array<ArrayBuffer> | Float64Array<ArrayBuffer>;
-
-/** @param room how many, or the memory in which they lie */
-export const ownFloats = (precision: Precision, room: number | ArrayBuffer): OwnFloats => {
-  // One by one, because each type has an overload of its own.
-  if (typeof room === 'number') return precision === 'float32' ? new Float32Array(room) : new Float64Array(room);
-  return precision === 'float32' ? new Float32Array(room) : new Float64Array(room);
-};
 
 /** A stretch of a column: `count` points. */
 export interface ColumnPart {
@@ -91,8 +81,7 @@ function taken(parts: readonly FloatArray[]): OwnFloats {
 
 /** In float64 unless all are float32. */
 const emptyLike = (arrays: readonly FloatArray[], length: number): OwnFloats =>
-  ownFloats(
-    arrays.length > 0 && arrays.every((array) => array instanceof Float32Array) ? 'float32' : 'float64',
+  new floatArrays[arrays.length > 0 && arrays.every((array) => array instanceof Float32Array) ? 'float32' : 'float64'](
     length,
   );
 

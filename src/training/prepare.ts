@@ -1,5 +1,6 @@
 /** From a request's data to what the back end trains and validates on: split, then scaled by the training rows. */
 import type { Data, FloatArray, Plan } from '../engine/backend.ts';
+import { floatArrays } from '../engine/float-arrays.ts';
 import { sharedFloats } from '../engine/wasm/data-memory.ts';
 import { classOf, type MetricContext } from './metric-context.ts';
 import { applyScaling, type FittedScaling, fitScaling, invertScaling, type Preprocessing } from './preprocessing.ts';
@@ -112,6 +113,4 @@ export function gather(data: Data, rows: Uint32Array, plan: Plan): Data {
 
 const sharedFloatsFor = ({ precision }: Plan, length: number) => sharedFloats(precision, length);
 
-function floatsFor({ precision }: Plan, length: number): FloatArray {
-  return precision === 'float32' ? new Float32Array(length) : new Float64Array(length);
-}
+const floatsFor = ({ precision }: Plan, length: number): FloatArray => new floatArrays[precision](length);

@@ -1,12 +1,13 @@
 /** The training loop, free of threads, clocks and storage: what it computes depends on the request alone. */
 import type { Backend, BackendState, BlockResult, Data, Plan, TrainingSetup } from '../engine/backend.ts';
 import { type ChosenBackend, createBackend } from '../engine/backends.ts';
+import { floatArrays, type OwnFloats } from '../engine/float-arrays.ts';
 import { free } from '../engine/free.ts';
 import { initialParameters, plan } from '../engine/plan.ts';
 import { compiledUniforms } from '../engine/wasm/uniforms.ts';
 import { Batches, maxBlockRows } from './batches.ts';
 import { type Checkpoint, checkpointPieces, type FilePiece, modelOf, requireMatch } from './checkpoint.ts';
-import { type Column, columnSlice, type OwnFloats, ownFloats } from './columns.ts';
+import { type Column, columnSlice } from './columns.ts';
 import { type DivergencePlace, describeDivergence } from './divergence.ts';
 import { EpochColumns, EpochRoom, epochLosses, takeJoinedEpochs } from './epoch-points.ts';
 import { judge, measure } from './evaluation.ts';
@@ -84,7 +85,7 @@ export class Run {
     this.#watch = watchOf(request);
     this.#monitor = new Monitor(this.#watch);
     this.#looksAtEpochs = looksAtEpochs(request, this.#rates);
-    this.#lossRoom = new Slab((memory) => ownFloats(this.plan.precision, memory), spares);
+    this.#lossRoom = new Slab((memory) => new floatArrays[this.plan.precision](memory), spares);
     this.#epochRoom = new EpochRoom(spares);
     const initial =
       request.initial_parameters ?? initialParameters(this.plan, request.network, request.seed, compiledUniforms);

@@ -2,7 +2,7 @@
  * Numbers that come bit by bit and leave together, in memory that is used again. A tiny network brings 60 MB of them a
  * second: pages that are new to the process cost ten times as much as writing on those that it has.
  */
-import type { OwnFloats } from './columns.ts';
+import type { OwnFloats } from '../engine/float-arrays.ts';
 
 /** Bytes of the smallest memory. */
 const leastBytes = 4096;

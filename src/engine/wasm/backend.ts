@@ -10,6 +10,7 @@ import type {
   TrainingBlock,
   TrainingSetup,
 } from '../backend.ts';
+import { floatArrays } from '../float-arrays.ts';
 import type { InitialParameters } from '../plan.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
 import { Batches } from './batches.ts';
@@ -124,7 +125,7 @@ export class WasmBackend implements Backend {
   train(block: TrainingBlock): BlockResult {
     const batches = new Batches(block, this.#setup.batch_size);
     this.#chooseTrainer(batches.count);
-    const losses = block.losses ?? lossColumn(this.plan, batches.count);
+    const losses = block.losses ?? new floatArrays[this.plan.precision](batches.count);
     let done = 0;
     while (done < batches.count) {
       if (this.#trainer.isLarge && isSet(block.control)) break;
@@ -256,9 +257,6 @@ export class WasmBackend implements Backend {
     this.#tilesAreCurrent = this.#trainer === this.#tiles;
   }
 }
-
-const lossColumn = ({ precision }: Plan, length: number): FloatArray =>
-  precision === 'float32' ? new Float32Array(length) : new Float64Array(length);
 
 const isSet = (control: Int32Array | undefined) => control !== undefined && Atomics.load(control, 0) !== 0;
 

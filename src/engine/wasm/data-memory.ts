@@ -7,6 +7,7 @@
  */
 import type { Data, FloatArray } from '../backend.ts';
 import type { Precision } from '../definition.ts';
+import { floatArrays } from '../float-arrays.ts';
 
 /** The arrays of a data set. */
 export const dataParts = ['inputs', 'targets', 'weights'] as const satisfies readonly (keyof Data)[];
@@ -29,7 +30,7 @@ export function sharedFloats(precision: Precision, length: number, leastBytes = 
   const buffer = isApart(precision, length, leastBytes)
     ? newMemory(pagesFor(bytes)).buffer
     : new SharedArrayBuffer(bytes);
-  return precision === 'float32' ? new Float32Array(buffer, 0, length) : new Float64Array(buffer, 0, length);
+  return new floatArrays[precision](buffer, 0, length);
 }
 
 /** Whether `sharedFloats` puts so many numbers where compiled code can read them. */

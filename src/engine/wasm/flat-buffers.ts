@@ -1,5 +1,6 @@
 /** Parameters, moments and statistics between the flat buffers of the engine and their blocks in a network's memory. */
 import type { FloatArray, TensorSlice } from '../backend.ts';
+import { floatArrays } from '../float-arrays.ts';
 import type { NetworkLayout, Panels } from './layout.ts';
 
 /** Copies between a flat parameter buffer and a block in memory, in either direction. */
@@ -10,8 +11,7 @@ export function copyBlock(
   flat: FloatArray,
   direction: 'in' | 'out',
 ): void {
-  const FloatArrayOf = layout.bytesPerNumber === 4 ? Float32Array : Float64Array;
-  const numbers = new FloatArrayOf(memory, block, layout.blockBytes / layout.bytesPerNumber);
+  const numbers = new floatArrays[layout.plan.precision](memory, block, layout.blockBytes / layout.bytesPerNumber);
   for (const { layer, weights, biases, gamma, beta } of layout.layers) {
     copyPanels(numbers, weights, layout.bytesPerNumber, flat, layer.weights, direction);
     const vectors: (readonly [number | null, TensorSlice | null | undefined])[] = [
@@ -35,7 +35,6 @@ export function copyStatistics(
   flat: FloatArray,
   direction: 'in' | 'out',
 ): void {
-  const FloatArrayOf = layout.bytesPerNumber === 4 ? Float32Array : Float64Array;
   for (const { layer, normalization } of layout.layers) {
     if (normalization?.running == null) continue;
     for (const [offset, slice] of [
@@ -43,7 +42,7 @@ export function copyStatistics(
       [normalization.running.variance, layer.normalization?.running_variance],
     ] as const) {
       if (slice == null) continue;
-      const numbers = new FloatArrayOf(memory, layout.statistics + offset, slice.length);
+      const numbers = new floatArrays[layout.plan.precision](memory, layout.statistics + offset, slice.length);
       if (direction === 'in') numbers.set(flat.subarray(slice.offset, slice.offset + slice.length));
       else flat.set(numbers, slice.offset);
     }

@@ -1,5 +1,6 @@
 /** Prediction and evaluation by a network compiled by the tiles strategy: rows in, outputs or losses out, a chunk at a time. */
 import type { Data, FloatArray } from '../backend.ts';
+import { floatArrays } from '../float-arrays.ts';
 import { reductionScale } from '../losses.ts';
 import { CACHE_LINE, type NetworkLayout } from './layout.ts';
 import { inferenceOperations } from './phases.ts';
@@ -24,22 +25,21 @@ export class TilesInference {
 
   constructor(layout: NetworkLayout, buffer: ArrayBuffer, exports: TilesExports, help: Help | null) {
     const { plan, bytesPerNumber, threads, chunk } = layout;
-    const FloatArrayOf = bytesPerNumber === 4 ? Float32Array : Float64Array;
+    const Floats = floatArrays[plan.precision];
     this.#layout = layout;
     this.#exports = exports;
     this.#help = help;
-    this.#inputs = new FloatArrayOf(buffer, layout.chunkInputs, chunk * plan.input_size);
-    this.#outputs = new FloatArrayOf(buffer, layout.chunkOutputs, chunk * plan.output_size);
-    this.#losses = new FloatArrayOf(buffer, layout.chunkLosses, chunk);
-    this.#checks = new FloatArrayOf(buffer, layout.checks, (threads * CACHE_LINE) / bytesPerNumber);
+    this.#inputs = new Floats(buffer, layout.chunkInputs, chunk * plan.input_size);
+    this.#outputs = new Floats(buffer, layout.chunkOutputs, chunk * plan.output_size);
+    this.#losses = new Floats(buffer, layout.chunkLosses, chunk);
+    this.#checks = new Floats(buffer, layout.checks, (threads * CACHE_LINE) / bytesPerNumber);
   }
 
   /** Outputs in inference mode, [rows, output_size]; null where one of them is not finite. */
   predict(inputs: FloatArray, rows: number): FloatArray | null {
     const { plan, chunk } = this.#layout;
     const width = plan.output_size;
-    const FloatArrayOf = plan.precision === 'float32' ? Float32Array : Float64Array;
-    const result = new FloatArrayOf(rows * width);
+    const result = new floatArrays[plan.precision](rows * width);
     for (let start = 0; start < rows; start += chunk) {
       const count = Math.min(chunk, rows - start);
       copy(inputs, start * plan.input_size, this.#inputs, 0, count * plan.input_size);

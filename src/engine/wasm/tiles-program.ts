@@ -1,6 +1,7 @@
 /** A network compiled by the tiles strategy, at work: its memory, the loop over steps, prediction. */
 import type { BackendState, Data, FloatArray, Plan, TrainingSetup } from '../backend.ts';
 import { clipFactor, DEFAULT_CLIP_EPSILON, globalNorm } from '../clipping.ts';
+import { floatArrays } from '../float-arrays.ts';
 import { free } from '../free.ts';
 import { reductionScale } from '../losses.ts';
 import { initialRunning, resolveOptimizer } from '../optimizers.ts';
@@ -300,10 +301,7 @@ export class TilesProgram implements Program {
   }
 
   #view(at: number, length: number): FloatArray {
-    const { buffer } = this.#memory;
-    return this.#layout.bytesPerNumber === 4
-      ? new Float32Array(buffer, at, length)
-      : new Float64Array(buffer, at, length);
+    return new floatArrays[this.#layout.plan.precision](this.#memory.buffer, at, length);
   }
 
   #unpacked(block: number, allocate = (length: number) => this.#array(length)): FloatArray {
@@ -336,7 +334,7 @@ export class TilesProgram implements Program {
   }
 
   #array(length: number): FloatArray {
-    return this.#layout.bytesPerNumber === 4 ? new Float32Array(length) : new Float64Array(length);
+    return new floatArrays[this.#layout.plan.precision](length);
   }
 
   #fill({ parameters, statistics }: InitialParameters, initialSlots: readonly number[]): void {

@@ -1,5 +1,6 @@
 /** A network compiled by the tiny strategy, at work: its memory and the loop over runs of steps. Training only. */
 import type { BackendState, Data, FloatArray, Plan, TrainingSetup } from '../backend.ts';
+import { floatArrays } from '../float-arrays.ts';
 import { reductionScale } from '../losses.ts';
 import { biasOptions, initialRunning } from '../optimizers.ts';
 import type { Batches } from './batches.ts';
@@ -58,7 +59,7 @@ export class TinyProgram implements Program {
     const pages = Math.ceil((records + (data.rows + 1) * recordBytes) / 65536);
     this.#memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
     const { buffer } = this.#memory;
-    this.#numbers = bytesPerNumber === 4 ? new Float32Array(buffer) : new Float64Array(buffer);
+    this.#numbers = new floatArrays[plan.precision](buffer);
     this.#order = new Uint32Array(buffer, this.#layout.order, CHUNK_STEPS * batch);
     this.#running = initialRunning(rule.optimizer);
     const stateNumbers = (blockBytes * (1 + slots.length)) / bytesPerNumber;
@@ -178,7 +179,7 @@ export class TinyProgram implements Program {
   }
 
   #array(length: number): FloatArray {
-    return this.#layout.bytesPerNumber === 4 ? new Float32Array(length) : new Float64Array(length);
+    return new floatArrays[this.#layout.plan.precision](length);
   }
 
   #placeRecords({ rows, inputs, targets, weights }: Data): void {
