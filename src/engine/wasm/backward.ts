@@ -21,8 +21,9 @@ import {
   storeColumns,
 } from './kernel.ts';
 import type { Lanes } from './lanes.ts';
-import type { LayerLayout, NetworkLayout, Rows } from './layout.ts';
-import { gradientFactors } from './packing.ts';
+import type { LayerLayout, Rows } from './layout.ts';
+import { fetchNextRows } from './next-rows.ts';
+import { gradientFactors, type SumsSinks } from './packing.ts';
 import { emitPanels, emitProduct } from './product.ts';
 import { scalarNames, scalarOffset } from './scalars.ts';
 
@@ -57,7 +58,7 @@ export function propagateKernel(context: KernelContext, current: LayerLayout, be
       {
         a: deltas.base,
         aRow: deltas.stride,
-        aTerm: layout.bytesPerNumber,
+        aTerm: () => layout.bytesPerNumber,
         b: transposed.offset,
         bPanel: transposed.width * transposed.inner * layout.bytesPerNumber,
         bTerm: (vectors) => vectors * 16,
@@ -187,7 +188,10 @@ function withPenalty(o: Lanes, { l1, l2 }: PlannedLayer, gradient: Expression, w
   return o.add(g, slope);
 }
 
-/** dW[k][unit] = Σ_row inputs[row][k]·δ[row][unit], used where it stands: in the registers of the tile. */
+/**
+ * dW[k][unit] = Σ_row inputs[row][k]·δ[row][unit], used where it stands: in the registers of the tile. Where δ is packed,
+ * db[unit] = Σ_row δ[row][unit] likewise, on the way.
+ */
 export function weightGradientKernel(
   context: KernelContext,
   inputs: Rows,
@@ -195,20 +199,22 @@ export function weightGradientKernel(
   rule: UpdateRule,
 ): KernelFunction {
   const { layout } = context;
-  const { weights, layer } = current;
+  const { biases, weights, layer } = current;
   return addColumnsKernel(context, (kernel) => {
     const { f, o, count } = kernel;
     const at = f.local('i32');
+    const sinksOfSums = biases === null ? null : biasSinks(context, kernel, biases, rule);
     emitProduct(
       f,
       o,
       layout.tile,
       {
-        ...gradientFactors(kernel, layout, inputs, current),
+        ...gradientFactors(kernel, layout, inputs, current, sinksOfSums),
         terms: { local: count },
         rows: weights.inner,
         columns: weights.columns,
         panels: shareOfPanels(kernel, weights),
+        fetch: current.transposed === null ? fetchNextRows(kernel, layout, weights) : null,
       },
       ({ panel, firstRow, vectors }) => {
         f.get(panel)
@@ -231,68 +237,51 @@ export function weightGradientKernel(
   });
 }
 
-/** db[unit] = Σ_row δ[row][unit], rows ascending. */
-export function biasGradientKernel(
-  context: KernelContext,
-  current: LayerLayout,
-  rule: UpdateRule,
-): KernelFunction | null {
-  const { biases, weights } = current;
-  if (biases === null) return null;
-  const { layout } = context;
-  return addColumnsKernel(context, (kernel) => {
-    const { f, o, count } = kernel;
-    const { first: column, end } = shareOfColumns(kernel, weights);
-    const summed = summedDeltas(layout, current);
-    const [row, at] = [f.local('i32'), f.local('i32')];
-    const emitColumns = (width: number) => {
-      const sums = Array.from({ length: width }, () => o.newLocal());
-      for (const sum of sums) f.v128(new Uint8Array(16)).set(sum);
-      f.i32(0).set(row).get(column).i32(summed.perColumn).op('i32.mul').set(at);
-      f.whileBelow(row, { local: count }, 1, () => {
-        o.run(sums.map((sum, v) => ({ value: o.add(o.local(sum), o.load(at, summed.base + v * 16)), local: sum })));
-        f.increment(at, summed.stride(width));
-      });
-      for (let v = 0; v < width; v++) {
-        o.run(gradientSinks(context, kernel, rule, { base: column, offset: biases + v * 16 }, o.local(sums[v]), false));
-      }
-      o.clearLocals();
-      f.increment(column, width * 16);
-    };
-    const wholeEnd = f.local('i32');
-    f.get(end)
-      .i32((summed.vectors - 1) * 16)
-      .op('i32.sub')
-      .set(wholeEnd);
-    f.whileBelow(column, { local: wholeEnd }, 0, () => emitColumns(summed.vectors));
-    if (summed.rest > 0) f.whileBelow(column, { local: end }, 0, () => emitColumns(summed.rest));
-  });
-}
-
-/** δ as the sums over the rows of the batch read it: packed in panels, or as rows. */
-interface SummedDeltas {
-  readonly base: number;
-  /** From a column's offset in a row to its place behind `base`. */
-  readonly perColumn: number;
-  /** From row to row where so many vectors are summed side by side. */
-  readonly stride: (vectors: number) => number;
-  /** Vectors that are summed side by side, and so many of those that are left; 0 when none can be. */
-  readonly vectors: number;
-  readonly rest: number;
-}
-
-function summedDeltas({ tile, capacity, bytesPerNumber }: NetworkLayout, current: LayerLayout): SummedDeltas {
-  const { deltas, packed, columns } = current;
-  if (packed === null)
-    return { base: deltas.base, perColumn: 1, stride: () => deltas.stride, vectors: BIAS_VECTORS, rest: 1 };
-  const { vectors } = tile;
-  const rest = ((columns * bytesPerNumber) / 16) % vectors;
-  return { base: packed.deltas, perColumn: capacity, stride: (width) => width * 16, vectors, rest };
+/** What becomes of the sums of δ over the rows, the gradient of the biases at this place. */
+function biasSinks(context: KernelContext, kernel: Kernel, biases: number, rule: UpdateRule): SumsSinks {
+  return (base, sums) =>
+    sums.flatMap((sum, v) =>
+      gradientSinks(context, kernel, rule, { base, offset: biases + v * 16 }, kernel.o.local(sum), false),
+    );
 }
 
 /** Vectors of biases summed side by side, to hide the latency of the additions. */
 const BIAS_VECTORS = 4;
 
+/** db[unit] = Σ_row δ[row][unit], rows ascending; null where the kernel of the weights sums them. */
+export function biasGradientKernel(
+  context: KernelContext,
+  current: LayerLayout,
+  rule: UpdateRule,
+): KernelFunction | null {
+  const { biases, deltas, packed, weights } = current;
+  if (biases === null || packed !== null) return null;
+  return addColumnsKernel(context, (kernel) => {
+    const { f, o, count } = kernel;
+    const { first: column, end } = shareOfColumns(kernel, weights);
+    const sinksOf = biasSinks(context, kernel, biases, rule);
+    const [row, at] = [f.local('i32'), f.local('i32')];
+    const emitColumns = (width: number) => {
+      const sums = Array.from({ length: width }, () => o.newLocal());
+      for (const sum of sums) f.v128(new Uint8Array(16)).set(sum);
+      f.i32(0).set(row).get(column).set(at);
+      f.whileBelow(row, { local: count }, 1, () => {
+        o.run(sums.map((sum, v) => ({ value: o.add(o.local(sum), o.load(at, deltas.base + v * 16)), local: sum })));
+        f.increment(at, deltas.stride);
+      });
+      o.run(sinksOf(column, sums));
+      o.clearLocals();
+      f.increment(column, width * 16);
+    };
+    const wholeEnd = f.local('i32');
+    f.get(end)
+      .i32((BIAS_VECTORS - 1) * 16)
+      .op('i32.sub')
+      .set(wholeEnd);
+    f.whileBelow(column, { local: wholeEnd }, 0, () => emitColumns(BIAS_VECTORS));
+    f.whileBelow(column, { local: end }, 0, () => emitColumns(1));
+  });
+}
 /** The update of the whole block from stored gradients, scaled by the clip factor. */
 export function updateKernel(context: KernelContext, rule: UpdateRule): KernelFunction {
   const { layout } = context;

@@ -105,7 +105,7 @@ export function forwardKernel(
       {
         a: inputs.base,
         aRow: inputs.stride,
-        aTerm: layout.bytesPerNumber,
+        aTerm: () => layout.bytesPerNumber,
         b: layout.parameters + weights.offset,
         bPanel: weights.width * weights.inner * layout.bytesPerNumber,
         bTerm: (vectors) => vectors * 16,

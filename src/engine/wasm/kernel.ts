@@ -4,7 +4,7 @@ import type { FunctionBuilder, Index, ModuleBuilder } from './assembler.ts';
 import type { Expression } from './expression.ts';
 import { Lanes } from './lanes.ts';
 import { type NetworkLayout, type Panels, panelsIn, type Rows } from './layout.ts';
-import type { Range } from './product.ts';
+import { type Count, pushCount, type Range } from './product.ts';
 
 export interface KernelContext {
   readonly module: ModuleBuilder;
@@ -76,19 +76,22 @@ const WHOLE_BITS = 12;
 export const WHOLE = 2 ** WHOLE_BITS;
 
 /** Those of `units` things that belong to the kernel's share; a single thing belongs to the last share. */
-function shareOf({ f, from, to }: ColumnsKernel, units: number): Range {
+function shareOf({ f, from, to }: ColumnsKernel, units: Count): Range {
   const [first, end] = [f.local('i32'), f.local('i32')];
   for (const [share, local] of [
     [from, first],
     [to, end],
   ]) {
-    f.get(share).i32(units).op('i32.mul').i32(WHOLE_BITS).op('i32.shr_u').set(local);
+    pushCount(f.get(share), units).op('i32.mul').i32(WHOLE_BITS).op('i32.shr_u').set(local);
   }
   return { first, end };
 }
 
 /** The panels of a layer's weights in the kernel's share. */
 export const shareOfPanels = (kernel: ColumnsKernel, weights: Panels): Range => shareOf(kernel, panelsIn(weights));
+
+/** So many rows of the batch as the share is of all. */
+export const shareOfRows = (kernel: ColumnsKernel): Range => shareOf(kernel, { local: kernel.count });
 
 /**
  * Byte offsets of the columns in those panels. Whatever is divided by columns is divided like the weights, so that a

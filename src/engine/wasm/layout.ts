@@ -47,8 +47,10 @@ export interface NormalizationLayout {
 
 /** The two factors of a gradient of weights, Σ_row inputs[row][k]·δ[row][unit]. */
 export interface PackedFactors {
-  /** Inputs turned: a row per input, a column per row of the batch. */
-  readonly inputs: Rows;
+  /** Inputs in the order in which the tiles read them: those of a tile side by side, row of the batch after row. */
+  readonly inputs: number;
+  /** Bytes for one input, in all rows; as much for each input of a tile. */
+  readonly perInput: number;
   /** δ in panels of units as wide as a tile, a row per row of the batch. */
   readonly deltas: number;
 }
@@ -131,6 +133,8 @@ export interface NetworkLayout {
   readonly optimizerScalars: readonly string[];
   /** Row numbers of a batch, 32-bit. */
   readonly order: number;
+  /** Those of the batch after it, which `fetchNextRows` reads; null where it has no use for them. */
+  readonly nextOrder: number | null;
   /** 32-bit words of one step; see `wordOffset`. */
   readonly words: number;
   /** Results of a step; see `resultOffset`. */
@@ -164,7 +168,7 @@ function strideOf(bytes: number): number {
 
 /** Inputs of a batch beyond this do not stay in the L2 cache; every panel of units reads all of them, down the columns. */
 const PACKED_BYTES = 3 * 2 ** 17;
-/** Fewer panels than this are over sooner than the inputs are turned. */
+/** Fewer panels than this are over sooner than the inputs are packed. */
 const PACKED_PANELS = 4;
 
 function leastCommonMultiple(a: number, b: number): number {
@@ -178,6 +182,9 @@ function inferenceRows(rowBytes: number, granule: number, threads: number): { pi
   const piece = roundUp(Math.max(PIECE_ROWS / threads, LEAST_PIECE_ROWS), granule);
   return { piece, chunk: threads === 1 ? piece : Math.max(threads * piece, Math.floor(CHUNK_BYTES / rowBytes)) };
 }
+
+/** Batches that are fetched before they are copied: fewer bytes are there soon enough, more would not stay in the L2 cache. */
+const FETCHED_BATCH = { least: 2 ** 16, most: 2 ** 18 };
 
 /** Hands out consecutive places, each at a cache line. */
 class Places {
@@ -241,6 +248,9 @@ export function createLayout({
   const words = places.take(CACHE_LINE);
   const results = places.take(CACHE_LINE);
   const order = places.take(capacity * 4);
+  const batchBytes = batch * plan.input_size * bytes;
+  const isFetched = batchBytes >= FETCHED_BATCH.least && batchBytes <= FETCHED_BATCH.most;
+  const nextOrder = isFetched ? places.take(capacity * 4) : null;
   const inputs = rows(plan.input_size);
   const chunkInputs = places.take(chunk * plan.input_size * bytes + CACHE_LINE);
   const sideBySide = { base: chunkInputs, columns: plan.input_size, stride: plan.input_size * bytes };
@@ -250,6 +260,7 @@ export function createLayout({
   const targets = labels ? { base: places.take(capacity * bytes), columns: 1, stride: bytes } : rows(plan.output_size);
   const rowWeights = places.take(capacity * bytes);
   const rowLosses = places.take(capacity * bytes);
+  const perInput = roundUp(capacity * bytes, CACHE_LINE);
   const layers = plan.layers.map((layer, index): LayerLayout => {
     const { units, normalization } = layer;
     const vector = (present: unknown) => (present === null ? null : block.take(roundUp(units, columnGranule) * bytes));
@@ -271,7 +282,8 @@ export function createLayout({
       packed:
         layer.input_size * batch * bytes >= PACKED_BYTES && units >= PACKED_PANELS * width
           ? {
-              inputs: rows(capacity, roundUp(layer.input_size, columnGranule)),
+              perInput,
+              inputs: places.take(perInput * layer.input_size),
               deltas: places.take(capacity * roundUp(units, width) * bytes),
             }
           : null,
@@ -325,6 +337,7 @@ export function createLayout({
     snapshot,
     scalars,
     order,
+    nextOrder,
     words,
     results,
     end: places.end,

@@ -42,7 +42,7 @@ export function productProbe(tile: Tile, mode: ArithmeticMode): Probe {
         {
           a: A,
           aRow: TERMS * 4,
-          aTerm: 4,
+          aTerm: () => 4,
           b: B,
           bPanel: TERMS * tile.vectors * 16,
           bTerm: (vectors) => vectors * 16,

@@ -25,13 +25,17 @@ export interface Range {
 export type Count = number | { readonly local: Index };
 
 /**
- * c(i, j) = Σ_k a(i, k)·b(k, j). Element (i, k) of a lies at `a + i·aRow + k·aTerm`; b is cut into panels of columns,
- * `b + panel·bPanel`, in which row k lies at `k·bTerm` and its columns side by side. All in bytes.
+ * c(i, j) = Σ_k a(i, k)·b(k, j). A tile from row i on finds a at `a + i·aRow`, row r and term k of it at
+ * `r·aNext + k·aTerm`; b is cut into panels of columns, `b + panel·bPanel`, in which row k lies at `k·bTerm` and its
+ * columns side by side. All in bytes.
  */
 export interface Product {
   readonly a: number;
   readonly aRow: number;
-  readonly aTerm: number;
+  /** Absent: `aRow`; another where a is packed in the order in which tiles read it. */
+  readonly aNext?: number;
+  /** From a term to the next in a tile of `rows` rows. */
+  readonly aTerm: (rows: number) => number;
   readonly b: number;
   /** From a panel of the full width to the next. */
   readonly bPanel: number;
@@ -51,6 +55,8 @@ export interface Product {
   readonly columns: number;
   /** Emits what must happen before a panel of b is read for the first time. */
   readonly beforePanel?: (panel: PanelPlace) => void;
+  /** What the product brings into the caches besides; null or absent: the next panel of b, where b does not stay in them. */
+  readonly fetch?: FetchAhead | null;
 }
 
 /** A panel of b: locals with its address and with the byte offset of its first column in a row of c. */
@@ -75,7 +81,7 @@ export interface TileRow {
 }
 
 /** Terms per turn of the innermost loop. */
-const UNROLL = 4;
+export const UNROLL = 4;
 
 /** Of b; as much and more does not stay in the L2 cache from one product to the next. */
 const FETCHED_BYTES = 2 ** 18;
@@ -102,6 +108,13 @@ export function lastTiles(rows: number, { rows: height }: Tile): number[] {
   return Array.from({ length: tiles }, (_, i) => Math.ceil((shared - i) / tiles));
 }
 
+/** The rows of every tile, in order. */
+export function tileHeights(rows: number, tile: Tile, blockRows = Infinity): number[] {
+  const last = lastTiles(rowsOfLastBlock({ rows, blockRows }), tile);
+  const whole = (rows - last.reduce((sum, height) => sum + height, 0)) / tile.rows;
+  return [...Array.from({ length: whole }, () => tile.rows), ...last];
+}
+
 /** Emits the product; `epilogue` is called once per row of each tile that is emitted, and `begin` once before its rows. */
 export function emitProduct(
   f: FunctionBuilder,
@@ -115,7 +128,7 @@ export function emitProduct(
   const [panels, last] = [Math.floor(vectorsInAll / tile.vectors), vectorsInAll % tile.vectors];
   const [panel, column, b] = [f.local('i32'), f.local('i32'), f.local('i32')];
   const block: Range = { first: f.local('i32'), end: f.local('i32') };
-  const fetch = fetchAhead(f, o, tile, product);
+  const fetch = product.fetch ?? fetchNextPanel(f, o, tile, product);
   const rowsOfPanel = (vectors: number) =>
     emitRowTiles(f, o, tile, product, block, { panel, column, b, vectors }, fetch, begin, epilogue);
   const begun = () => {
@@ -158,22 +171,30 @@ function emitBlocks(f: FunctionBuilder, { rows, firstRow, blockRows }: Product, 
   );
 }
 
-const pushCount = (f: FunctionBuilder, count: Count): FunctionBuilder =>
+export const pushCount = (f: FunctionBuilder, count: Count): FunctionBuilder =>
   typeof count === 'number' ? f.i32(count) : f.get(count.local);
 
-/** Locals by which the panel behind the one at work is brought into the caches: the next address, the step to the one after. */
-interface FetchAhead {
+/**
+ * How something is brought into the caches while a product is at work: the turns of the innermost loop each load one number
+ * of it and drop it; those of `UNROLL` terms do.
+ */
+export interface FetchAhead {
+  /** Locals: the next address, the step to the one after. */
   readonly at: Index;
   readonly step: Index;
-  readonly terms: number;
+  /** The number of the memory. */
+  readonly memory: number;
+  /** Emits what sets `at` before a panel's first tile or before every tile. */
+  readonly beginPanel?: (at: PanelPlace) => void;
+  readonly beginTile?: () => void;
 }
 
 /**
  * Where b does not stay in the caches, the first tile of every panel would wait for it, longer the busier the machine is.
- * So the turns of the innermost loop each load one number of the next panel and drop it, evenly over all tiles of this
- * one. One panel's bytes behind b must be there to be read. Null where b stays in the caches.
+ * So the next panel is fetched, evenly over all tiles of this one. One panel's bytes behind b must be there to be read.
+ * Null where b stays in the caches.
  */
-function fetchAhead(f: FunctionBuilder, o: Lanes, tile: Tile, product: Product): FetchAhead | null {
+function fetchNextPanel(f: FunctionBuilder, o: Lanes, tile: Tile, product: Product): FetchAhead | null {
   const { terms, rows, firstRow, blockRows, bPanel } = product;
   if (typeof terms !== 'number' || terms < UNROLL) return null;
   if (terms * product.columns * o.shape.bytes < FETCHED_BYTES) return null;
@@ -194,7 +215,13 @@ function fetchAhead(f: FunctionBuilder, o: Lanes, tile: Tile, product: Product):
     .op('i32.div_u');
   f.tee(step).i32(CACHE_LINE).op('i32.gt_u');
   f.if(() => f.i32(CACHE_LINE).set(step));
-  return { at, step, terms };
+  const beginPanel = ({ b, vectors }: PanelPlace) =>
+    f
+      .get(b)
+      .i32(terms * product.bTerm(vectors))
+      .op('i32.add')
+      .set(at);
+  return { at, step, memory: 0, beginPanel };
 }
 
 /**
@@ -253,6 +280,7 @@ function emitRowTiles(
   const [firstRow, a] = [f.local('i32'), f.local('i32')];
   const emitTile = (rows: number) => {
     const place = { firstRow, column: at.column, panel: at.panel, vectors: at.vectors };
+    fetch?.beginTile?.();
     const accumulators = emitTerms(f, o, { rows, vectors: at.vectors }, product, a, at.b, fetch);
     begin(place);
     for (let row = 0; row < rows; row++) {
@@ -263,11 +291,7 @@ function emitRowTiles(
     f.increment(a, rows * product.aRow).increment(firstRow, rows);
   };
   if (product.beforePanel !== undefined) emitFirstTime(f, product, block, () => product.beforePanel?.(at));
-  if (fetch !== null)
-    f.get(at.b)
-      .i32(fetch.terms * product.bTerm(at.vectors))
-      .op('i32.add')
-      .set(fetch.at);
+  fetch?.beginPanel?.(at);
   f.get(block.first).tee(firstRow).i32(product.aRow).op('i32.mul').i32(product.a).op('i32.add').set(a);
   const last = lastTiles(rowsOfLastBlock(product), tile);
   const rowsLeft = last.map((_, i) => last.slice(i).reduce((sum, rows) => sum + rows, 0));
@@ -292,9 +316,12 @@ function emitRowTiles(
 }
 
 /** How many rows are multiplied last, as far as it is known; 0: any number of whole tiles. */
-function rowsOfLastBlock({ rows, usualRows = 0, blockRows }: Product): number {
-  const known = typeof rows === 'number' ? rows : usualRows;
-  return blockRows === undefined ? known : known % blockRows;
+function rowsOfLastBlock({
+  rows,
+  usualRows = 0,
+  blockRows = Infinity,
+}: Pick<Product, 'rows' | 'usualRows' | 'blockRows'>): number {
+  return (typeof rows === 'number' ? rows : usualRows) % blockRows;
 }
 
 /** In the first block of rows only. */
@@ -324,18 +351,21 @@ function emitTerms(
   );
   for (const local of accumulators.flat()) f.v128(new Uint8Array(16)).set(local);
   const [pa, pb, left] = [f.local('i32'), f.local('i32'), f.local('i32')];
-  const { aTerm, terms } = product;
-  const bTerm = product.bTerm(tile.vectors);
+  const { terms } = product;
+  const [aTerm, bTerm] = [product.aTerm(tile.rows), product.bTerm(tile.vectors)];
   f.get(a).set(pa).get(b).set(pb);
   const emitSome = (count: number) => {
-    for (let term = 0; term < count; term++) emitTerm(o, accumulators, product, pa, pb, term, bTerm);
+    for (let term = 0; term < count; term++) {
+      const offsets = { a: term * aTerm, aNext: product.aNext ?? product.aRow, b: term * bTerm };
+      emitTerm(o, accumulators, pa, pb, offsets);
+    }
   };
   const emitLoop = (unroll: number, enough: () => void) => {
     enough();
     f.if(() => {
       f.loop(() => {
         emitSome(unroll);
-        if (fetch !== null) emitFetch(f, fetch);
+        if (fetch !== null && unroll === UNROLL) emitFetch(f, fetch);
         f.increment(pa, unroll * aTerm)
           .increment(pb, unroll * bTerm)
           .increment(left, -unroll);
@@ -356,8 +386,8 @@ function emitTerms(
   return accumulators;
 }
 
-function emitFetch(f: FunctionBuilder, { at, step }: FetchAhead): void {
-  f.get(at).memory('i32.load').op('drop');
+function emitFetch(f: FunctionBuilder, { at, step, memory }: FetchAhead): void {
+  f.get(at).memory('i32.load', 0, memory).op('drop');
   f.get(at).get(step).op('i32.add').set(at);
 }
 
@@ -365,15 +395,13 @@ function emitFetch(f: FunctionBuilder, { at, step }: FetchAhead): void {
 function emitTerm(
   o: Lanes,
   accumulators: readonly (readonly Index[])[],
-  product: Product,
   pa: Index,
   pb: Index,
-  term: number,
-  bTerm: number,
+  offsets: Readonly<Record<'a' | 'aNext' | 'b', number>>,
 ): void {
-  const columns = accumulators[0].map((_, v) => o.load(pb, term * bTerm + v * 16));
+  const columns = accumulators[0].map((_, v) => o.load(pb, offsets.b + v * 16));
   const sinks: Sink[] = accumulators.flatMap((row, r) => {
-    const factor = o.loadSplat(pa, r * product.aRow + term * product.aTerm);
+    const factor = o.loadSplat(pa, offsets.a + r * offsets.aNext);
     return row.map((local, v) => ({ value: o.mulAdd(factor, columns[v], o.local(local)), local }));
   });
   o.run(sinks, true);

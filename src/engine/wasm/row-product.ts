@@ -39,9 +39,9 @@ export const emitRowProduct: typeof emitProduct = (f, o, tile, product, begin, e
 
 /** All terms of as many panels as the shape has rows. Returns the locals of the accumulators, [panel][vector]. */
 function emitTerms(f: FunctionBuilder, o: Lanes, shape: Tile, product: Product, a: Index, b: Index): Index[][] {
-  const { aTerm, bPanel, terms } = product;
+  const { bPanel, terms } = product;
   if (typeof terms !== 'number') throw new TypeError('the number of terms is known');
-  const bTerm = product.bTerm(shape.vectors);
+  const [aTerm, bTerm] = [product.aTerm(1), product.bTerm(shape.vectors)];
   const accumulators = Array.from({ length: shape.rows }, () =>
     Array.from({ length: shape.vectors }, () => o.newLocal()),
   );

@@ -97,6 +97,7 @@ export class TilesProgram implements Program {
   readonly #exports: TilesExports;
   readonly #numbers: FloatArray;
   readonly #order: Uint32Array;
+  readonly #nextOrder: Uint32Array | null;
   readonly #words: Uint32Array;
   /** Indices of what is set or read at every step. */
   readonly #places: StepPlaces;
@@ -129,7 +130,9 @@ export class TilesProgram implements Program {
     const instance = instantiate(code);
     this.#exports = instance.exports as unknown as TilesExports;
     this.#numbers = this.#view(0, this.#memory.buffer.byteLength / layout.bytesPerNumber);
-    this.#order = new Uint32Array(this.#memory.buffer, layout.order, layout.capacity);
+    const { order, nextOrder, capacity } = layout;
+    this.#order = new Uint32Array(this.#memory.buffer, order, capacity);
+    this.#nextOrder = nextOrder === null ? null : new Uint32Array(this.#memory.buffer, nextOrder, capacity);
     this.#words = new Uint32Array(this.#memory.buffer);
     const { optimizer } = this.#options.rule;
     this.#places = stepPlaces(layout);
@@ -187,6 +190,7 @@ export class TilesProgram implements Program {
     const rows = batches.rows(index);
     const start = batches.start(index);
     for (let i = 0; i < rows; i++) this.#order[i] = batches.order[start + i];
+    this.#nextOrder?.set(batches.order.subarray(start + rows, start + 2 * rows));
     if (rows !== this.#batchRows) this.#setBatchRows(rows);
     const { optimizer, stepLow, stepHigh } = this.#places;
     const { entry, options } = this.#options.rule.optimizer;

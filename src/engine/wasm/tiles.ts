@@ -19,7 +19,7 @@ import { createLayout, type LayerLayout, type NetworkLayout, panelsIn, type Rows
 import { maskKernel } from './mask.ts';
 import { normalizeBackwardKernels, normalizeKernel } from './normalize.ts';
 import { outputKernel } from './output.ts';
-import { turnInputsKernel } from './packing.ts';
+import { packInputsKernel } from './packing.ts';
 import { emitPhases } from './phases.ts';
 import type { emitProduct, Tile } from './product.ts';
 import { emitRowProduct } from './row-product.ts';
@@ -205,7 +205,7 @@ function forwardLayer(
   const { entry } = activation;
   const traits = activationTraits(current.layer, context);
   const forTraining = <T>(emit: () => T) => (trains ? emit() : null);
-  const turn = forTraining(() => turnInputsKernel(context, below.training, current));
+  const pack = forTraining(() => packInputsKernel(context, below.training, current));
   const passes = (kernel: (rows: Rows, emit?: typeof emitProduct) => KernelFunction) => {
     const inference = kernel(below.inference);
     const training = below.inference === below.training ? inference : forTraining(() => kernel(below.training));
@@ -218,7 +218,7 @@ function forwardLayer(
     const fused = passes((rows, emit) =>
       forwardKernel(context, rows, current, elementwise, current.outputs, traits.readsInput, emit),
     );
-    return { training: [turn, fused.training], inference: [fused.inference], single: [fused.single] };
+    return { training: [pack, fused.training], inference: [fused.inference], single: [fused.single] };
   }
   const product = passes((rows, emit) => forwardKernel(context, rows, current, null, current.outputs, true, emit));
   const inferred = normalizeKernel(context, current, false);
@@ -228,7 +228,7 @@ function forwardLayer(
   const drops = current.mask !== null && !last;
   return {
     training: [
-      turn,
+      pack,
       drops ? forTraining(() => maskKernel(context, current)) : null,
       product.training,
       normalize,

@@ -107,15 +107,37 @@ describe('strict compiled training gives the bits of the reference', () => {
     }
   });
 
-  it.each([true, false])('with a layer so large that its factors are packed; fused pairs: %s', (revectorized) => {
-    const definition = network([1001, 67, 3]);
-    const setup = { optimizer: 'sgd' as const, batch_size: 132 };
-    const of = { definition, setup, rows: 141, epochs: 1, options: { revectorized } };
-    const { plan, data } = prepare(of);
-    const full = { arithmetic: 'strict' as const, seed: 1, ...setup };
-    const { layers } = tilesLayout(tilesOptions(plan, full, data, chooseTile(full, { revectorized })));
-    expect(layers.map(({ packed }) => packed !== null)).toEqual([true, false]);
-    expectSame(of);
+  it.each([
+    [1001, 'float32', true],
+    [1001, 'float32', false],
+    [1003, 'float32', true],
+    [1004, 'float32', false],
+    [1002, 'float64', false],
+    [501, 'float64', true],
+  ] as const)(
+    'with %d inputs, so many that its factors are packed, in %s; fused pairs: %s',
+    (inputs, precision, revectorized) => {
+      const definition = network([inputs, 67, 3], {}, precision);
+      const setup = { optimizer: 'sgd' as const, batch_size: 132 };
+      const of = { definition, setup, rows: 141, epochs: 1, options: { revectorized } };
+      const { plan, data } = prepare(of);
+      const full = { arithmetic: 'strict' as const, seed: 1, ...setup };
+      const { layers } = tilesLayout(tilesOptions(plan, full, data, chooseTile(full, { revectorized })));
+      expect(layers.map(({ packed }) => packed !== null)).toEqual([true, false]);
+      expectSame(of);
+    },
+  );
+
+  it.each([
+    ['no biases', {}, { use_bias: false }],
+    ['adam and clipping by norm', { optimizer: 'adam', clip_gradients: { max_norm: 0.05 } }, {}],
+    ['weight decay and l2', { optimizer: { name: 'adamw', weight_decay: 0.1 } }, { l2: 0.02 }],
+  ] as const)('with packed factors and %s', (_name, setup, more) => {
+    for (const revectorized of [true, false]) {
+      const definition = network([1003, 69, 3], { more });
+      const of = { definition, setup: { optimizer: 'sgd' as const, batch_size: 132, ...setup }, rows: 141, epochs: 1 };
+      expectSame({ ...of, options: { revectorized } });
+    }
   });
 
   it.each([200, 203, 257])('with weights so many that they are updated and turned in shares: %d units', (units) => {

@@ -46,7 +46,7 @@ function product(tile: Tile, { rows, terms, columns }: Sizes, { dynamic, usualRo
     const panels = {
       a: A,
       aRow: terms * 4,
-      aTerm: 4,
+      aTerm: () => 4,
       b: B,
       bPanel: terms * width * 4,
       bTerm: (vectors: number) => vectors * 16,
