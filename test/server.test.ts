@@ -112,14 +112,19 @@ describe('the process', () => {
 });
 
 describe('the boot guard', () => {
-  it('asks for the Node that package.json names', async () => {
-    const minimum = packageJson.engines.node.slice('>='.length);
-    const old = 'Object.defineProperty(process.versions, "node", { value: "20.11.1" });';
-    const args = ['--import', `data:text/javascript,${encodeURIComponent(old)}`, 'src/boot-guard.js'];
-    const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
-    const { code, stderr } = await ending(child);
-    expect(code).toBe(1);
-    expect(stderr).toContain(`Trainyard needs Node ${minimum} or newer, but this is Node 20.11.1`);
-    expect(stderr).toContain('npm ci && npm start');
-  });
+  it.each(['20.11.1', '24.14.1', '25.0.0', '26.10.0'])(
+    'asks for the Node that package.json names: %s',
+    async (version) => {
+      const [minimum, tooNew] = packageJson.engines.node.match(/[\d.]+/g)!;
+      const other = `Object.defineProperty(process.versions, "node", { value: "${version}" });`;
+      const args = ['--import', `data:text/javascript,${encodeURIComponent(other)}`, 'src/boot-guard.js'];
+      const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+      const { code, stderr } = await ending(child);
+      expect(code).toBe(1);
+      expect(stderr).toContain(
+        `Trainyard needs Node ${minimum} or newer, but older than ${tooNew}; this is Node ${version}`,
+      );
+      expect(stderr).toContain('npm ci && npm start');
+    },
+  );
 });
