@@ -62,7 +62,8 @@ process.setMaxListeners(0);
 try {
   await Promise.all(Array.from({ length: serversAtATime }, (_, lane) => serve(lane)));
 } finally {
-  rmSync(directory, { recursive: true, force: true });
+  console.log(`${trained} jobs on ${servers} servers in ${seconds} s: ${different} differ from their first time`);
+  // After a failure servers of the others may still be writing.
+  rmSync(directory, { recursive: true, force: true, maxRetries: 10 });
 }
-console.log(`${trained} jobs on ${servers} servers in ${seconds} s: ${different} differ from their first time`);
 if (different > 0) process.exitCode = 1;
