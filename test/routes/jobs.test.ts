@@ -1,11 +1,41 @@
 import { describe, expect, it } from 'vitest';
 import { jobExamples } from '../../src/schemas/job.ts';
 import { useApp } from '../support/app.ts';
-import { endless, follow, job, long, network, submit, train, untilProgress, untilState, xor } from '../support/jobs.ts';
+import {
+  endless,
+  follow,
+  job,
+  long,
+  network,
+  submit,
+  train,
+  undisturbedLosses,
+  untilProgress,
+  untilState,
+  xor,
+} from '../support/jobs.ts';
 
 const running = useApp({ MAX_WORKERS: '1', MAX_QUEUE: '3' });
 
 describe('training a network', () => {
+  // Reports pass between the threads in memory that is used again and again.
+  it.each(['float32', 'float64'] as const)('in %s keeps the loss of every one of many steps', async (precision) => {
+    const steps = 60_001;
+    const body = { ...job, network: { ...network, precision }, epochs: steps, batch_size: 4 };
+    const done = await train(running, body);
+    expect(done).toMatchObject({ state: 'succeeded', progress: { step: steps } });
+    const kept: number[] = [];
+    while (kept.length < steps) {
+      const page = `?resolution=step&from=${kept.length + 1}&to=${kept.length + 10_000}&max_points=10000`;
+      const { body: history } = await running.request.get(`${done.urls.loss_history}${page}`).expect(200);
+      expect(history).toMatchObject({ sampled: false });
+      kept.push(...history.series.loss);
+    }
+    const wanted = undisturbedLosses(done);
+    expect(kept.findIndex((loss, i) => !Object.is(loss, wanted[i]))).toBe(-1);
+    expect(kept).toHaveLength(wanted.length);
+  });
+
   it('goes from a stored network over a job to a history, parameters and predictions', async () => {
     const created = await running.request.post('/v1/networks').send(network).expect(201);
     const queued = await running.request

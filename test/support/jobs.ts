@@ -46,14 +46,21 @@ export const endless = { ...job, network: wideNetwork, epochs: 9_000_000 };
 /** A job that takes long enough to be interrupted. */
 export const long = { ...job, network: wideNetwork, epochs: 80_000, optimizer: 'adam' };
 
-/** The SHA of the parameters of a job on `xor` that knows its changes from the start and is never disturbed. */
-export function undisturbed({ network, request }: JobView, changes: readonly LearningRateChange[]): string {
+/** The run of a job on `xor` that knows its changes from the start and is never disturbed, and all its losses. */
+function undisturbedRun({ network, request }: JobView, changes: readonly LearningRateChange[]) {
   const arrays = { inputs: Float64Array.from(xor.inputs.flat()), targets: Float64Array.from(xor.targets.flat()) };
   const kept = request as unknown as KeptRequest;
   const run = new Run(runRequest(network as unknown as NetworkDefinition, kept, arrays, changes), null);
-  while (run.end === null) run.advance(1000);
-  return parametersSha256(run.result());
+  const losses: number[] = [];
+  while (run.end === null) losses.push(...run.advance(1000).steps.losses);
+  return { run, losses };
 }
+
+/** The SHA of its parameters. */
+export const undisturbed = (job: JobView, changes: readonly LearningRateChange[]): string =>
+  parametersSha256(undisturbedRun(job, changes).run.result());
+
+export const undisturbedLosses = (job: JobView): number[] => undisturbedRun(job, []).losses;
 
 /** Trains a job to its end. */
 export async function train(running: RunningApp, body: object): Promise<JobView> {
