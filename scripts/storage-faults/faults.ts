@@ -136,7 +136,7 @@ export class Faults {
   }
 
   #wrapHandle(handle: FileHandle): FileHandle {
-    const counted = new Set<string | symbol>(['write', 'writeFile', 'sync', 'stat']);
+    const counted = new Set<string | symbol>(['write', 'writeFile', 'datasync', 'sync', 'stat']);
     return new Proxy(handle, {
       get: (target, name) => {
         const value: unknown = Reflect.get(target, name, target);

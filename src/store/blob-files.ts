@@ -32,8 +32,28 @@ async function makeDirectory(files: Files, path: string): Promise<void> {
   for (let made = path; made.length >= topmost.length; made = dirname(made)) await syncDirectory(files, dirname(made));
 }
 
+/** While so many bytes are written, those before them go to the disk: the last sync finds little left to do. */
+const SYNCED_BYTES = 2 ** 22;
+
+async function writePieces(handle: FileHandle, pieces: AsyncIterable<Uint8Array>): Promise<void> {
+  let unsynced = 0;
+  let syncing: Promise<void> = Promise.resolve();
+  for await (const piece of pieces) {
+    await handle.writeFile(piece);
+    unsynced += piece.length;
+    if (unsynced < SYNCED_BYTES) continue;
+    await syncing;
+    unsynced = 0;
+    syncing = handle.datasync();
+    // Its fault is told by whoever waits for it.
+    syncing.catch(() => undefined);
+  }
+  await syncing;
+}
+
 async function writeAll(handle: FileHandle, content: Uint8Array | AsyncIterable<Uint8Array>): Promise<number> {
-  await handle.writeFile(content);
+  if (content instanceof Uint8Array) await handle.writeFile(content);
+  else await writePieces(handle, content);
   await handle.sync();
   return (await handle.stat()).size;
 }
