@@ -25,8 +25,11 @@ const version = 1;
 const preambleBytes = magic.length + 8;
 const digestBytes = 32;
 
-/** Bytes of a piece: few beside the file of a large network, and many beside what it costs to pass one on. */
-export const checkpointPieceBytes = 2 ** 18;
+/**
+ * Bytes of a piece: few beside the file of a large network, many beside what it costs to pass one on, and less than what
+ * `npm start` has malloc ask the system for, so that the memory of a piece that has been read serves for another one.
+ */
+export const checkpointPieceBytes = 2 ** 17;
 
 export type CheckpointFault =
   | 'checkpoint_damaged'
