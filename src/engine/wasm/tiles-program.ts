@@ -106,6 +106,8 @@ export class TilesProgram implements Program {
   readonly #inference: TilesInference;
   #threads = 1;
   #batchRows = -1;
+  /** Whether the copies of the weights that steps read are older than the weights. */
+  #isStale = true;
   readonly #running: Float64Array;
   readonly #savedRunning: Float64Array;
 
@@ -172,6 +174,8 @@ export class TilesProgram implements Program {
   /** @throws {MemberLost} */
   run({ block, batches, first, end, alone = false }: StepRange, losses: FloatArray): number {
     if (!this.#options.trains) throw new TypeError('the network has been compiled without its training');
+    if (this.#isStale) this.#exports.refresh(0);
+    this.#isStale = false;
     const { loss: lossAt } = this.#places;
     for (let index = first; index < end; index++) {
       this.#prepareStep(batches, index, block.first_step + index, block.learning_rates[index]);
@@ -258,7 +262,7 @@ export class TilesProgram implements Program {
     const { parameters, snapshot, stateBytes } = this.#layout;
     new Uint8Array(this.#memory.buffer).copyWithin(parameters, snapshot, snapshot + stateBytes);
     this.#running.set(this.#savedRunning);
-    this.#exports.refresh(0);
+    this.#isStale = true;
   }
 
   state(): BackendState {
@@ -291,7 +295,7 @@ export class TilesProgram implements Program {
     for (const [s, slot] of slots.entries()) copyBlock(this.#layout, this.#memory.buffer, slot, state.slots[s], 'in');
     copyStatistics(this.#layout, this.#memory.buffer, state.statistics, 'in');
     this.#running.set(state.scalars);
-    this.#exports.refresh(0);
+    this.#isStale = true;
   }
 
   /** Outputs in inference mode, [rows, output_size]; null where one of them is not finite. */
