@@ -11,7 +11,7 @@ import { digestOf } from './digest.ts';
 import type { KeptRequest } from './job-request.ts';
 
 /** Raised whenever the same request comes to train to other numbers. */
-const engineVersion = 3;
+const engineVersion = 4;
 
 /** How a run that begins on this machine rounds. */
 export function roundingsHere({ arithmetic }: Pick<KeptRequest, 'arithmetic'>): readonly RoundingSpan[] {

@@ -174,3 +174,14 @@ it('gives log a of positive outputs where a itself has underflowed', () => {
     }
   }
 });
+
+// Compiled code adds z·0, so that a saturating function cannot hide an overflow; it must not turn −0 into 0 either.
+it.each(elementwise)('%s is not −0 where its argument is positive: adding z·0 to it changes no bit', (spec) => {
+  for (const o of [float32, float64]) {
+    const { value } = curve(spec, o);
+    for (const z of [0, 1e-300, 1e-40, 1e-20, 1e-9, 0.5, 1, 20, 89, 710, 1e4].flatMap((x) => [x, -x])) {
+      const argument = o.constant(z);
+      expect(o.add(value(argument), o.mul(argument, 0)), `${z}`).toBe(value(argument));
+    }
+  }
+});

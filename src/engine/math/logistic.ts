@@ -55,7 +55,8 @@ export function tanh<T, M>(o: Arithmetic<T, M>, x: T): T {
 function tanhByExpm1<T, M>(o: Arithmetic<T, M>, twice: T, far: M): T {
   const t = expm1NonPositive(o, twice);
   const e = o.add(t, o.constant(1));
-  const quotient = o.div(o.select(far, o.add(e, e), o.neg(t)), o.add(o.constant(1), e));
+  // Subtracted and not negated: tanh 0 is 0 and not −0.
+  const quotient = o.div(o.select(far, o.add(e, e), o.sub(o.constant(0), t)), o.add(o.constant(1), e));
   return o.select(far, o.sub(o.constant(1), quotient), quotient);
 }
 

@@ -16,6 +16,7 @@ import {
   type KernelFunction,
   loadColumns,
   multiplied,
+  poisoned,
   type RowsKernel,
   shareOfColumns,
   storeColumns,
@@ -106,6 +107,11 @@ function downRows(
   });
 }
 
+/** 1/√(variance + ε); NaN for an infinite variance, which would turn all of its group into a harmless β. */
+function inverseOfGroup(o: Lanes, variance: Index, epsilon: number): Expression {
+  return poisoned(o, inverseDeviation(o, o.local(variance), epsilon), o.local(variance));
+}
+
 /** 1/√(variance + ε) */
 function inverseDeviation(o: Lanes, variance: Expression, epsilon: number): Expression {
   return o.div(o.constant(1), o.sqrt(o.add(variance, o.constant(epsilon))));
@@ -125,7 +131,7 @@ function emitBatchForward(kernel: ColumnsKernel, of: Normalized): void {
     const [mean, variance, inverse] = accumulators(kernel, 3);
     emitBatchMoments(kernel, of, column, mean, variance);
     moveRunning(kernel, of, column, [running.mean, mean, null], [running.variance, variance, 'unbias']);
-    const deviation = inverseDeviation(o, o.local(variance), planned.epsilon);
+    const deviation = inverseOfGroup(o, variance, planned.epsilon);
     o.run([{ value: deviation, local: inverse }]);
     o.run([{ value: o.local(inverse), base: column, offset: places.inverseDeviations }]);
     downRows(kernel, z.stride, column, (at) => {
@@ -303,7 +309,7 @@ function emitLayerForward(kernel: RowsKernel, of: Normalized): void {
       o.run([{ value, local: variance }]);
     });
     o.run([{ value: o.div(o.local(variance), o.constant(units)), local: variance }]);
-    o.run([{ value: inverseDeviation(o, o.local(variance), planned.epsilon), local: inverse }]);
+    o.run([{ value: inverseOfGroup(o, variance, planned.epsilon), local: inverse }]);
     o.run([{ value: o.local(inverse), base: samplePlace, offset: places.inverseDeviations }]);
     alongUnits(kernel, units, sampleAt, (at, unit, count) => {
       const n = load(z, at, count).map((entry) => o.mul(o.sub(entry, o.local(mean)), o.local(inverse)));

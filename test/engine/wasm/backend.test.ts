@@ -247,6 +247,19 @@ describe('a run that leaves the finite numbers', () => {
     expect(divergence?.quantity).toBe('pre_activation');
     expect(fast.train(block).divergence).toEqual(divergence);
   });
+
+  it.each(['batch_norm', 'layer_norm'] as const)('is noticed where %s would hide it', (normalization) => {
+    for (const layers of [
+      [5, 9, 3],
+      [5, 3],
+    ]) {
+      const definition = network(layers, { more: { [normalization]: true } });
+      const last = definition.layers.map((layer) => ({ ...layer, [normalization]: true }));
+      // Every z is finite, but not its square.
+      const of = { definition: { ...definition, layers: last }, setup: { optimizer: 'sgd' as const }, scale: 1e25 };
+      expect(expectSame(of).divergence).toEqual({ step: 1, quantity: 'activation', layer: 1, value: Infinity });
+    }
+  });
 });
 
 describe('the chooser', () => {

@@ -16,6 +16,8 @@ export interface Case {
   /** The rows lie in memories of their own. */
   readonly apart?: boolean;
   readonly learning_rate?: number;
+  /** The inputs are as large as this. */
+  readonly scale?: number;
   readonly options?: WasmOptions;
 }
 
@@ -47,6 +49,7 @@ export function prepare({
   weighted = false,
   apart = false,
   learning_rate = 0.02,
+  scale = 1,
   options,
 }: Case) {
   const plan = planOf(definition);
@@ -59,7 +62,7 @@ export function prepare({
   const values = domain.kind === 'values' ? domain.values : [];
   const data: Data = {
     rows,
-    inputs: array(Array.from({ length: rows * plan.input_size }, (_, i) => noise(i) * 2 - 1)),
+    inputs: array(Array.from({ length: rows * plan.input_size }, (_, i) => (noise(i) * 2 - 1) * scale)),
     targets: array(targetsFor(domain.kind, values, rows, plan.output_size)),
     ...(weighted ? { weights: array(Array.from({ length: rows }, (_, i) => noise(i + 5) + 0.5)) } : {}),
   };
