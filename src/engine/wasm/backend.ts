@@ -13,6 +13,7 @@ import type {
 import { floatArrays } from '../float-arrays.ts';
 import type { InitialParameters } from '../plan.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
+import { firstNonFinite } from '../reference/divergence.ts';
 import { Batches } from './batches.ts';
 import { MAX_ROWWISE_UNITS } from './forward.ts';
 import { Lookback } from './lookback.ts';
@@ -232,9 +233,22 @@ export class WasmBackend implements Backend {
     return this.#tiles;
   }
 
-  /** Outputs that are not finite are computed again by the reference: compiled code reports an overflow as NaN. */
+  /**
+   * Rows whose outputs are not finite are computed again by the reference: compiled code reports an overflow as NaN. The
+   * others stay, because they must not depend on what is predicted beside them.
+   */
   predict(inputs: FloatArray, rows: number): FloatArray {
-    return this.#currentTiles().predict(inputs, rows) ?? this.#reference().predict(inputs, rows);
+    const { values, finite } = this.#currentTiles().predict(inputs, rows);
+    if (finite) return values;
+    const { input_size: width, output_size: units } = this.plan;
+    const overflowed = Array.from({ length: rows }, (_, row) => row).filter(
+      (row) => firstNonFinite(values, row * units, units) >= 0,
+    );
+    const again = new floatArrays[this.plan.precision](overflowed.length * width);
+    for (const [i, row] of overflowed.entries()) again.set(inputs.subarray(row * width, (row + 1) * width), i * width);
+    const outputs = this.#reference().predict(again, overflowed.length);
+    for (const [i, row] of overflowed.entries()) values.set(outputs.subarray(i * units, (i + 1) * units), row * units);
+    return values;
   }
 
   evaluate(data: Data): number {

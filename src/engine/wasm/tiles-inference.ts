@@ -13,6 +13,11 @@ export interface Help {
   readonly least_operations: number;
 }
 
+export interface Outputs {
+  readonly values: FloatArray;
+  readonly finite: boolean;
+}
+
 export class TilesInference {
   readonly #layout: NetworkLayout;
   readonly #exports: Pick<TilesExports, 'infer' | 'evaluate'>;
@@ -35,19 +40,20 @@ export class TilesInference {
     this.#checks = new Floats(buffer, layout.checks, (threads * CACHE_LINE) / bytesPerNumber);
   }
 
-  /** Outputs in inference mode, [rows, output_size]; null where one of them is not finite. */
-  predict(inputs: FloatArray, rows: number): FloatArray | null {
+  /** Outputs in inference mode, [rows, output_size], and whether all of them are finite. */
+  predict(inputs: FloatArray, rows: number): Outputs {
     const { plan, chunk } = this.#layout;
     const width = plan.output_size;
     const result = new floatArrays[plan.precision](rows * width);
+    let finite = true;
     for (let start = 0; start < rows; start += chunk) {
       const count = Math.min(chunk, rows - start);
       copy(inputs, start * plan.input_size, this.#inputs, 0, count * plan.input_size);
       this.#carryOut('infer', count);
-      if (!this.#finite()) return null;
+      finite = this.#finite() && finite;
       copy(this.#outputs, 0, result, start * width, count * width);
     }
-    return result;
+    return { values: result, finite };
   }
 
   /** Σ_row scale·weight·loss of the row in float64, rows ascending, in inference mode. */

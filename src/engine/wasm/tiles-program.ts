@@ -17,7 +17,7 @@ import { resultOffset, scalarOffset, wordOffset } from './scalars.ts';
 import { PIECE_OPERATIONS, piecesOf, Stages } from './stages.ts';
 import { isWorthATeam, leastOperations, Team, type TeamOptions } from './team.ts';
 import { emitTiles, type TilesExports, type TilesOptions, tilesLayout } from './tiles.ts';
-import { TilesInference } from './tiles-inference.ts';
+import { type Outputs, TilesInference } from './tiles-inference.ts';
 
 /** Whether there are steps, and how large ones are carried out. */
 export interface StepOptions {
@@ -298,8 +298,8 @@ export class TilesProgram implements Program {
     this.#isStale = true;
   }
 
-  /** Outputs in inference mode, [rows, output_size]; null where one of them is not finite. */
-  predict(inputs: FloatArray, rows: number): FloatArray | null {
+  /** Outputs in inference mode, [rows, output_size], and whether all of them are finite. */
+  predict(inputs: FloatArray, rows: number): Outputs {
     return this.#inference.predict(inputs, rows);
   }
 

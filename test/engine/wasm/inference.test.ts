@@ -6,7 +6,7 @@ import { chooseTile } from '../../../src/engine/wasm/backend.ts';
 import type { NetworkLayout, Rows } from '../../../src/engine/wasm/layout.ts';
 import { emitTiles, type TilesExports, tilesLayout } from '../../../src/engine/wasm/tiles.ts';
 import { tilesOptions } from '../../../src/engine/wasm/tiles-program.ts';
-import { prepare } from './compare.ts';
+import { prepare, sha256 } from './compare.ts';
 
 const THREADS = 3;
 const GUARD = 0x3e;
@@ -96,6 +96,28 @@ describe('a single row', () => {
       if (arithmetic === 'strict') expect(backend.evaluate(first)).toBe(reference().evaluate(first));
     }
   });
+});
+
+it.each(['fused', 'strict'] as const)('a row that overflows changes no bit of those beside it: %s', (arithmetic) => {
+  const definition = {
+    input_size: 64,
+    layers: [{ units: 9, activation: 'tanh' as const }, { units: 3 }],
+    loss: 'mean_squared_error' as const,
+  };
+  const { data, compiled, reference } = prepare({ definition, setup: { optimizer: 'sgd', arithmetic }, rows: 40 });
+  const backend = compiled();
+  const before = backend.predict(data.inputs, 40);
+  const inputs = data.inputs.slice();
+  const large = [0, 17, 39];
+  for (const row of large) inputs.fill(3e38, row * 64, row * 64 + 64);
+  const outputs = backend.predict(inputs, 40);
+  const plain = reference().predict(inputs, 40);
+  // Only there do the two round differently.
+  expect(sha256(plain) === sha256(outputs)).toBe(arithmetic === 'strict');
+  for (let row = 0; row < 40; row++) {
+    const want = large.includes(row) ? plain : before;
+    expect(outputs.subarray(row * 3, row * 3 + 3), `row ${row}`).toEqual(want.subarray(row * 3, row * 3 + 3));
+  }
 });
 
 describe('what one of several threads predicts or evaluates', () => {

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { NetworkDefinition } from '../../../src/engine/definition.ts';
 import { optimizers } from '../../../src/engine/optimizers.ts';
@@ -12,6 +13,7 @@ import {
   type TeamWork,
   waitForSignal,
 } from '../../../src/engine/wasm/team-cells.ts';
+import { anyCase, largeCase } from './any-case.ts';
 import { type Case, fingerprint, prepare } from './compare.ts';
 import type { Service } from './team-thread.ts';
 
@@ -98,7 +100,8 @@ async function expectSameTogether(of: Case): Promise<void> {
     { members: MEMBERS },
     { members: 1, piece_operations: 7e4 },
   ]) {
-    const threads = together.members + 1;
+    // Where a step leaves the finite numbers, one thread may go back and carry out the last good one.
+    const threads = shown.divergence === null ? together.members + 1 : expect.any(Number);
     expect(await trainTogether(of, together), JSON.stringify(together)).toEqual({ threads, shown });
   }
 }
@@ -118,6 +121,14 @@ function network(
 }
 
 describe('a step that several threads carry out gives the bits of one thread', () => {
+  it('with any network', async () => {
+    const cases = fc.oneof({ weight: 9, arbitrary: anyCase }, { weight: 1, arbitrary: largeCase });
+    await fc.assert(
+      fc.asyncProperty(cases, (of) => expectSameTogether(of)),
+      { numRuns: 40 },
+    );
+  });
+
   it('with factors so large that they are packed', async () => {
     await expectSameTogether({
       definition: network([150, 100, 40, 2]),
