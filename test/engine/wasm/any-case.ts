@@ -42,7 +42,7 @@ function isWithin(option: Option, value: number): boolean {
 }
 
 /** An entry of a table by its name and some of its options; those without a default are always there. */
-function specOf<Table extends Readonly<Record<string, { readonly options: OptionTable }>>>(
+export function specOf<Table extends Readonly<Record<string, { readonly options: OptionTable }>>>(
   table: Table,
   without: readonly string[] = [],
 ): Arbitrary<{ readonly name: string }> {
@@ -55,7 +55,7 @@ function specOf<Table extends Readonly<Record<string, { readonly options: Option
 }
 
 const size = fc.oneof(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 40 }), fc.constantFrom(63, 65, 127));
-const rarely = <T>(value: Arbitrary<T>) => fc.option(value, { nil: undefined, freq: 2 });
+export const rarely = <T>(value: Arbitrary<T>) => fc.option(value, { nil: undefined, freq: 2 });
 const activation = specOf(activations) as Arbitrary<ActivationSpec>;
 
 const layer: Arbitrary<LayerDefinition> = fc
