@@ -97,6 +97,9 @@ interface Look {
   readonly parameters: FloatArray;
 }
 
+/** What a look is broken off by. */
+class BrokenOff extends Error {}
+
 /** Storage of networks with larger parameters is not kept from one look to the next, which is far away. */
 const keptBytes = 2 ** 20;
 
@@ -117,9 +120,27 @@ export class LayerProbe {
     this.#rows = rows;
   }
 
-  begin(observed: ObservedStep): void {
-    const pass = this.#carry(observed);
-    const layers = pass.layers.map((layer) => layerLook(layer, pass));
+  /**
+   * False, and nothing has begun, where `isWanted` says on the way that the thread is wanted elsewhere: for a large network
+   * a look takes seconds.
+   */
+  begin(observed: ObservedStep, isWanted: () => boolean = () => false): boolean {
+    const goOn = () => {
+      if (isWanted()) throw new BrokenOff();
+    };
+    try {
+      this.#begin(observed, goOn);
+      return true;
+    } catch (thrown) {
+      if (!(thrown instanceof BrokenOff)) throw thrown;
+      if (this.#pass !== null) this.#letGo(this.#pass.gradients);
+      return false;
+    }
+  }
+
+  #begin(observed: ObservedStep, goOn: () => void): void {
+    const pass = this.#carry(observed, goOn);
+    const layers = pass.layers.map((layer) => layerLook(layer, pass, goOn));
     // Nobody needs the gradients any more, so the update is measured against a copy in their place.
     const parameters = pass.gradients;
     parameters.set(pass.parameters);
@@ -135,15 +156,19 @@ export class LayerProbe {
     const { step, rows, layers, parameters } = this.#look;
     for (let i = 0; i < after.length; i++) after[i] -= parameters[i];
     this.#look = null;
-    if (parameters.byteLength > keptBytes) {
-      free(parameters);
-      this.#pass = null;
-    }
+    this.#letGo(parameters);
     return { step, rows, layers: layers.map((look) => layerFrame(look, after)) };
   }
 
+  /** @param largest of the arrays of the pass */
+  #letGo(largest: FloatArray): void {
+    if (largest.byteLength <= keptBytes) return;
+    free(largest);
+    this.#pass = null;
+  }
+
   /** Forward and backward over the first rows of the batch, from the parameters before the step. */
-  #carry({ step, learning_rate, batch, before }: ObservedStep): Pass {
+  #carry({ step, learning_rate, batch, before }: ObservedStep, goOn: () => void): Pass {
     const { seed, simulate_bug: bug } = this.#setup;
     const rows = batch.subarray(0, this.#rows);
     const pass = this.#passOf(rows.length, batch.length);
@@ -151,6 +176,7 @@ export class LayerProbe {
     if (pass.row_weights !== null) this.#weigh(pass.row_weights, batch.length / rows.length);
     pass.parameters = before.parameters;
     pass.statistics = before.statistics;
+    pass.between_rows = goOn;
     const rules = bug === undefined ? correctRules : simulatedRules([bug], this.#plan, learning_rate);
     forward(pass, { seed, step }, rules);
     backward(pass, rules);
@@ -177,14 +203,18 @@ export class LayerProbe {
   }
 }
 
-function layerLook(layerPass: LayerPass, { parameters, gradients, rows }: Pass): LayerLook {
+function layerLook(layerPass: LayerPass, { parameters, gradients, rows }: Pass, goOn: () => void): LayerLook {
   const { layer, activations } = layerPass;
   const { offset, length } = layer.weights;
+  const ofWeights = (values: FloatArray) => {
+    goOn();
+    return tensorStatistics(values, offset, length);
+  };
   return {
     layer,
     tensors: {
-      weights: tensorStatistics(parameters, offset, length),
-      gradients: tensorStatistics(gradients, offset, length),
+      weights: ofWeights(parameters),
+      gradients: ofWeights(gradients),
       activations: tensorStatistics(activations),
     },
     figures: { dead_fraction: deadFraction(layerPass, rows), saturated_fraction: saturatedFraction(layerPass) },

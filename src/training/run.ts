@@ -1,5 +1,5 @@
 /** The training loop, free of threads, clocks and storage: what it computes depends on the request alone. */
-import type { Backend, BackendState, BlockResult, Data, Plan, TrainingSetup } from '../engine/backend.ts';
+import type { Backend, BackendState, BlockResult, Data, FloatArray, Plan, TrainingSetup } from '../engine/backend.ts';
 import { type ChosenBackend, createBackend } from '../engine/backends.ts';
 import { floatArrays, type OwnFloats } from '../engine/float-arrays.ts';
 import { free } from '../engine/free.ts';
@@ -151,7 +151,7 @@ export class Run {
   /**
    * Trains one block of at most `maxSteps` steps: a part of an epoch up to its end, or several whole epochs when
    * nothing has to be decided between them. The numbers do not depend on how the steps are cut into blocks.
-   * @param control non-zero at 0 ends the block after the step under way
+   * @param control non-zero at 0 ends the block after the step under way, and before one that has to be looked at
    */
   advance(maxSteps: number, control?: Int32Array): Advance {
     if (this.#end !== null) throw new Error('the run has ended');
@@ -159,17 +159,12 @@ export class Run {
     const block = this.#nextBlock(Math.min(maxSteps, this.#sampler?.stepsToNext(first) ?? maxSteps));
     const { each: rates, column } = this.#rates.next(first, block.steps);
     const sampler = this.#sampler?.isDue(first + 1) ? this.#sampler : null;
-    const before = sampler && this.#backend.peek();
-    if (before) sampler.begin({ step: first + 1, learning_rate: rates[0], batch: block.order, before });
+    const isWanted = () => control !== undefined && Atomics.load(control, 0) !== 0;
+    const look = () => ({ step: first + 1, learning_rate: rates[0], batch: block.order, before: this.#backend.peek() });
+    const goesOn = sampler === null || sampler.begin(look(), isWanted);
     const losses = this.#lossRoom.take(block.steps);
-    const result = this.#backend.train({
-      order: block.order,
-      epoch_rows: block.epochRows,
-      first_step: first + 1,
-      learning_rates: rates,
-      losses,
-      control,
-    });
+    const trained = { order: block.order, epoch_rows: block.epochRows, first_step: first + 1, learning_rates: rates };
+    const result = goesOn ? this.#backend.train({ ...trained, losses, control }) : nothingTrained(losses);
     // A back end may have written them elsewhere.
     this.#lossRoom.giveBack(block.steps - (result.losses.buffer === losses.buffer ? result.losses.length : 0));
     const notes: RunNote[] = this.#warnings?.seeData(this.#prepared) ?? [];
@@ -408,6 +403,12 @@ interface Block {
   readonly epochRows: number;
   readonly steps: number;
 }
+
+const nothingTrained = (losses: FloatArray): BlockResult => ({
+  steps_done: 0,
+  losses: losses.subarray(0, 0),
+  divergence: null,
+});
 
 /** The loss of the step that diverged; NaN where it was not reached. */
 function lastLoss({ losses, steps_done }: BlockResult): number {

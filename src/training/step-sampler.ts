@@ -26,9 +26,9 @@ export class StepSampler {
     return this.#steps[this.#index(step)] === step;
   }
 
-  /** To be called before a step that is due. */
-  begin(observed: ObservedStep): void {
-    this.#probe.begin(observed);
+  /** To be called before a step that is due; false when `isWanted` broke it off: the step is due all the same. */
+  begin(observed: ObservedStep, isWanted: () => boolean): boolean {
+    return this.#probe.begin(observed, isWanted);
   }
 
   /**

@@ -61,6 +61,37 @@ describe('a look at a step', () => {
     expect(() => probe.end(state(planned, numbers(1)).parameters)).toThrow('no look has begun');
   });
 
+  it.each([3, 400])(
+    'is broken off anywhere and begun again without a trace, for a network of %d units as well',
+    (units) => {
+      const layers = [{ units, activation: 'relu' as const }, { units: 2 }];
+      const planned = plan({ input_size: units, layers, loss: 'mean_squared_error', precision: 'float64' });
+      const data = { rows: 2, inputs: new Float64Array(2 * units).fill(0.5), targets: new Float64Array(4) };
+      const numbers = (factor: number) =>
+        Array.from({ length: planned.parameter_count }, (_, i) => factor * Math.cos(i));
+      const observed = () => ({
+        step: 5,
+        learning_rate: 1,
+        batch: new Uint32Array([0, 1]),
+        before: state(planned, numbers(1)),
+      });
+      const updated = () => state(planned, numbers(0.9)).parameters;
+      const probe = new LayerProbe(planned, { seed: 0 }, data, 2);
+      let asked = 0;
+      expect(probe.begin(observed(), () => ++asked < 0)).toBe(true);
+      const whole = probe.end(updated());
+      // After each row of each product, and before the weights and the gradients of each layer are measured.
+      expect(asked).toBe(2 + 2 + (2 + 2) + units + 4);
+      for (let place = 1; place <= asked; place += Math.ceil(asked / 40)) {
+        let left = place;
+        expect(probe.begin(observed(), () => --left === 0)).toBe(false);
+        expect(() => probe.end(updated())).toThrow('no look has begun');
+        expect(probe.begin(observed())).toBe(true);
+        expect(probe.end(updated())).toEqual(whole);
+      }
+    },
+  );
+
   it('measures weights, gradients, updates and activations as they can be computed by hand', () => {
     // y = 2x on x = 1, 3 with targets 0: loss = mean (2x)² = 4·mean x², gradient 2·2·mean x² = 20.
     const { layers } = look([{ units: 1, ...line }], [2], [1, 3], { after: [1.5] });

@@ -164,6 +164,29 @@ describe('a run', () => {
     expect(bytes.equals(straight.bytes)).toBe(true);
   });
 
+  test('the control array ends a block before a step that has to be looked at, which is looked at later', () => {
+    const request = smallRequest({ statistics: true, epochs: 20 });
+    const framesOf = (control: Int32Array | undefined) => {
+      const run = new Run(request, null);
+      const [frames, losses]: [unknown[], number[]] = [[], []];
+      let broken = 0;
+      while (run.end === null) {
+        if (control !== undefined) control[0] = 1 - control[0];
+        const before = run.cursor.step;
+        const advance = run.advance(1000, control);
+        if (run.cursor.step === before) broken += 1;
+        frames.push(...advance.frames);
+        losses.push(...advance.steps.losses);
+      }
+      return { frames, losses, broken, bytes: bytesOf(run) };
+    };
+    const [undisturbed, disturbed] = [framesOf(undefined), framesOf(new Int32Array(1))];
+    expect(undisturbed.broken).toBe(0);
+    expect(disturbed.broken).toBeGreaterThan(1);
+    expect({ ...disturbed, broken: 0 }).toEqual(undisturbed);
+    expect(undisturbed.frames.length).toBeGreaterThan(2);
+  });
+
   test('the control array ends a block after the step under way', () => {
     const control = new Int32Array([1]);
     const run = new Run(smallRequest(), null);

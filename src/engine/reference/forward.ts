@@ -26,12 +26,12 @@ export function forward(pass: Pass, mode: Mode, rules: PassRules = correctRules)
 }
 
 /** z = inputs·Wᵀ + b, the bias added last. */
-function affine({ pass: { plan, o, parameters, rows }, current, layer }: LayerContext): void {
+function affine({ pass: { plan, o, parameters, rows, between_rows }, current, layer }: LayerContext): void {
   const { units, input_size: count, biases } = layer;
   const inputs = { values: current.inputs, offset: 0, outer: count, inner: 1 };
   const weights = { values: parameters, offset: layer.weights.offset, outer: count, inner: 1 };
   const z = current.pre_activations;
-  multiply(plan.precision, inputs, weights, z, 0, [rows, units, count]);
+  multiply(plan.precision, inputs, weights, z, 0, [rows, units, count], between_rows);
   if (biases === null) return;
   for (let i = 0, unit = 0; i < rows * units; i++, unit = unit + 1 === units ? 0 : unit + 1) {
     z[i] = o.add(z[i], parameters[biases.offset + unit]);

@@ -20,6 +20,7 @@ export interface Matrix {
 
 /**
  * out[i][j] = Σ_k a(i, k)·b(j, k) for i < rows, j < columns, k < count: the product a·bᵀ, written row-major from `offset`.
+ * @param betweenRows called after each row
  */
 export function multiply(
   precision: Precision,
@@ -28,6 +29,7 @@ export function multiply(
   out: FloatArray,
   offset: number,
   [rows, columns, count]: readonly [number, number, number],
+  betweenRows: (() => void) | null = null,
 ): void {
   const rowProduct = precision === 'float32' ? rowProduct32 : rowProduct64;
   for (let i = 0; i < rows; i++) {
@@ -37,6 +39,7 @@ export function multiply(
       // x − x is 0 for finite x, NaN for the others: the cheap check.
       if (out[start + j] - out[start + j] !== 0) out[start + j] = scaledDot(a, i, b, j, count);
     }
+    betweenRows?.();
   }
 }
 

@@ -46,6 +46,8 @@ export interface Pass {
   readonly gradients: FloatArray;
   /** dLoss/dinput, [rows, input_size]. */
   readonly input_gradients: FloatArray;
+  /** Called between two rows of a product, which may take long; what it throws breaks the pass off. */
+  between_rows: (() => void) | null;
 }
 
 export type Values = Pick<Pass, 'parameters' | 'statistics'>;
@@ -82,6 +84,7 @@ export function createPass(plan: Plan, rows: number): Pass {
     row_losses: new FloatArrayOf(rows),
     gradients: new FloatArrayOf(plan.parameter_count),
     input_gradients: new FloatArrayOf(rows * plan.input_size),
+    between_rows: null,
   };
 }
 

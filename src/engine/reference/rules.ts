@@ -102,7 +102,7 @@ export const correctRules: PassRules = {
     const delta = { values: current.deltas, offset: 0, outer: 1, inner: layer.units };
     const inputs = { values: current.inputs, offset: 0, outer: 1, inner: layer.input_size };
     const shape = [layer.units, layer.input_size, pass.rows] as const;
-    multiply(precision, delta, inputs, pass.gradients, layer.weights.offset, shape);
+    multiply(precision, delta, inputs, pass.gradients, layer.weights.offset, shape, pass.between_rows);
   },
 
   biasGradient({ pass, current, layer }) {
@@ -116,7 +116,8 @@ export const correctRules: PassRules = {
     // z = inputs·Wᵀ + b
     const delta = { values: current.deltas, offset: 0, outer: layer.units, inner: 1 };
     const weights = { values: pass.parameters, offset: layer.weights.offset, outer: 1, inner: layer.input_size };
-    multiply(pass.plan.precision, delta, weights, target, 0, [pass.rows, layer.input_size, layer.units]);
+    const shape = [pass.rows, layer.input_size, layer.units] as const;
+    multiply(pass.plan.precision, delta, weights, target, 0, shape, pass.between_rows);
   },
 
   finish() {},
