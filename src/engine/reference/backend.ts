@@ -22,6 +22,12 @@ import { arrayOf, createPass, type Pass, setPass } from './pass.ts';
 import { correctRules, type PassRules } from './rules.ts';
 import { createUpdate, type Update } from './update.ts';
 
+/** Multiply-adds of a step that takes a tenth of a second here; one of more is abandoned when it is asked to end. */
+const LONG_STEP = 1e8;
+
+/** What a step is abandoned by. */
+class Abandoned extends Error {}
+
 /** Rows that prediction and evaluation carry through the network at once. */
 const CHUNK_ROWS = 256;
 const NO_TARGETS = new Float64Array(0);
@@ -70,7 +76,9 @@ class ReferenceBackend implements Backend {
     const losses: number[] = [];
     for (const [index, rows] of batchesOf(block, this.#setup.batch_size).entries()) {
       const step = block.first_step + index;
-      const { loss, found } = this.#step(rows, step, block.learning_rates[index]);
+      const done = this.#stepUnlessAsked(rows, step, block.learning_rates[index], block.control);
+      if (done === null) break;
+      const { loss, found } = done;
       if (loss !== null) losses.push(loss);
       if (found !== null) {
         const divergence: Divergence = { step, ...found };
@@ -86,6 +94,23 @@ class ReferenceBackend implements Backend {
     const column = new FloatArrayOf(values.length);
     column.set(values);
     return column;
+  }
+
+  /** Null when it took long and was abandoned because `control` was set. */
+  #stepUnlessAsked(rows: Uint32Array, step: number, learningRate: number, control: Int32Array | undefined) {
+    const pass = this.#passOf(rows.length);
+    const isLong = control !== undefined && 3 * this.plan.parameter_count * rows.length >= LONG_STEP;
+    pass.between_rows = !isLong
+      ? null
+      : () => {
+          if (Atomics.load(control, 0) !== 0) throw new Abandoned();
+        };
+    try {
+      return this.#step(rows, step, learningRate);
+    } catch (thrown) {
+      if (thrown instanceof Abandoned) return null;
+      throw thrown;
+    }
   }
 
   /** Loss and gradient → clip → weight decay and update. Nothing is kept of a step that leaves the finite numbers. */

@@ -67,6 +67,31 @@ describe('a block of steps', () => {
     const { steps_done } = backend.train({ ...epochs(0, 3), control: Int32Array.of(1) });
     expect(steps_done).toBe(1);
   });
+
+  test('abandons a long step when told to, as if it had not begun', () => {
+    const units = 600;
+    const definition = {
+      input_size: units,
+      layers: [{ units, batch_norm: true }],
+      loss: 'mean_squared_error',
+    } as const;
+    const planned = plan(definition);
+    const rows = 100;
+    const wave = Float32Array.from({ length: rows * units }, (_, i) => Math.sin(i));
+    const setup = { optimizer: 'adam', arithmetic: 'strict', batch_size: rows, seed: 1 } as const;
+    const of = { rows, inputs: wave, targets: wave };
+    const [asked, plain] = [0, 1].map(() =>
+      createReferenceBackend(planned, setup, of, initialParameters(planned, definition, 1)),
+    );
+    const order = Uint32Array.from({ length: rows }, (_, i) => i);
+    const block = { order, epoch_rows: rows, first_step: 1, learning_rates: Float64Array.of(0.01) };
+    const before = asked.state();
+    expect(asked.train({ ...block, control: Int32Array.of(1) })).toMatchObject({ steps_done: 0, divergence: null });
+    expect(asked.state()).toEqual(before);
+    expect(asked.train({ ...block, control: Int32Array.of(0) })).toEqual(plain.train(block));
+    expect(asked.state()).toEqual(plain.state());
+    expect(asked.state()).not.toEqual(before);
+  });
 });
 
 test('the state copied into another back end continues the run bit for bit', () => {
