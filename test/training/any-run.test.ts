@@ -12,26 +12,26 @@ import type { EarlyStopping, RunRequest } from '../../src/training/request.ts';
 import { Run } from '../../src/training/run.ts';
 import { namesOf } from '../../src/training/states.ts';
 import { targetKind } from '../../src/training/target-kind.ts';
-import { anyCase, rarely, specOf } from '../engine/wasm/any-case.ts';
+import { anyCase, sometimes, specOf } from '../engine/wasm/any-case.ts';
 import { prepare } from '../engine/wasm/compare.ts';
 
 const part = fc.double({ min: 0.05, max: 0.4, noNaN: true }).map((fraction) => ({ fraction }));
 const unit = fc.constantFrom('step' as const, 'epoch' as const);
 const schedule = fc
-  .record({ spec: specOf(schedules), unit, start: rarely(fc.integer({ min: 1, max: 9 })) })
+  .record({ spec: specOf(schedules), unit, start: sometimes(fc.integer({ min: 1, max: 9 })) })
   .map(({ spec, ...rest }) => ({ ...spec, ...rest }) as ScheduleSpec);
 
 /** What can be asked for beside the network, its data and its update. */
 const more = fc.record({
   shuffle: fc.boolean(),
   arithmetic: fc.constantFrom(...arithmetics),
-  validation: rarely(part),
-  test: rarely(part),
-  class_weights: rarely(fc.constant('balanced' as const)),
-  scaling: rarely(fc.record({ inputs: fc.constantFrom(...(namesOf(scalings) as ScalingName[])) })),
+  validation: sometimes(part),
+  test: sometimes(part),
+  class_weights: sometimes(fc.constant('balanced' as const)),
+  scaling: sometimes(fc.record({ inputs: fc.constantFrom(...(namesOf(scalings) as ScalingName[])) })),
   learning_rate_schedule: fc.array(schedule, { maxLength: 2 }),
   metrics: fc.subarray(namesOf(metrics)),
-  early_stopping: rarely(
+  early_stopping: sometimes(
     fc.record({
       patience: fc.integer({ min: 0, max: 4 }),
       min_delta: fc.constantFrom(0, 1e-3),
@@ -39,7 +39,7 @@ const more = fc.record({
     }),
   ),
   statistics: fc.boolean(),
-  checkpoint: rarely(fc.record({ every_epochs: fc.integer({ min: 1, max: 3 }) })),
+  checkpoint: sometimes(fc.record({ every_epochs: fc.integer({ min: 1, max: 3 }) })),
 });
 
 const anyRequest: Arbitrary<RunRequest> = fc

@@ -55,18 +55,18 @@ export function specOf<Table extends Readonly<Record<string, { readonly options:
 }
 
 const size = fc.oneof(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 40 }), fc.constantFrom(63, 65, 127));
-export const rarely = <T>(value: Arbitrary<T>) => fc.option(value, { nil: undefined, freq: 2 });
+export const sometimes = <T>(value: Arbitrary<T>) => fc.option(value, { nil: undefined, freq: 2 });
 const activation = specOf(activations) as Arbitrary<ActivationSpec>;
 
 const layer: Arbitrary<LayerDefinition> = fc
   .record({
     units: size,
     activation,
-    use_bias: rarely(fc.boolean()),
-    dropout: rarely(fc.constantFrom(0.1, 0.5, 0.97)),
-    l1: rarely(fc.constantFrom(1e-3, 0.1)),
-    l2: rarely(fc.constantFrom(1e-3, 0.1)),
-    normalization: rarely(
+    use_bias: sometimes(fc.boolean()),
+    dropout: sometimes(fc.constantFrom(0.1, 0.5, 0.97)),
+    l1: sometimes(fc.constantFrom(1e-3, 0.1)),
+    l2: sometimes(fc.constantFrom(1e-3, 0.1)),
+    normalization: sometimes(
       fc.constantFrom({ batch_norm: true }, { batch_norm: { momentum: 0.3 } }, { layer_norm: true }),
     ),
   })
@@ -101,7 +101,7 @@ export const anyCase: Arbitrary<Case> = fc.record({
   definition,
   setup: fc.record({
     optimizer: specOf(optimizers, ['learning_rate']) as Arbitrary<OptimizerSpec>,
-    clip_gradients: rarely(clip),
+    clip_gradients: sometimes(clip),
     batch_size: fc.oneof(fc.integer({ min: 1, max: 20 }), fc.constantFrom(31, 33, 64)),
     seed: fc.nat(),
   }),
